@@ -1,0 +1,147 @@
+"""The log: what is appended comes back in order; what was accepted of it can be read by seq for as long as it is kept.
+
+The log's order is the decision (docs/semantics.md). `append` is a request; the truth is what `receive` gives back. Storing
+(`actors/storing.py`) folds what came back and says with `store` which entries were accepted, as which seq; from then on they
+are *stored entries*, the record that lasts.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple, Protocol
+
+from storage.ports.entry import Place
+from storage.ports.errors import StorageError
+from storage.ports.scope import Tenanted
+
+
+class Record(NamedTuple):
+    """What one room appends at once: entries of one conversation, kept together and in this order."""
+
+    partition: int
+    tenant: str
+    conversation: str
+    entries: Sequence[bytes]
+
+
+class Row(NamedTuple):
+    """One entry as the log gives it back. `data` is undecoded; it may be damaged."""
+
+    place: Place
+    partition: int
+    tenant: str
+    conversation: str
+    data: bytes
+
+
+class StoredRow(NamedTuple):
+    """A stored entry. `n` is its place among messages, 0 when it has none."""
+
+    seq: int
+    n: int
+    place: Place
+    data: bytes
+
+
+class Accepted(NamedTuple):
+    """Storing's word on one entry: it was accepted as `seq` of its conversation. `data` is kept where the log is not the store."""
+
+    row: Row
+    seq: int
+    n: int
+    kind: str
+    op: bytes
+
+
+class Change(NamedTuple):
+    """A document as of `place`; written only if the stored one's place is earlier. `doc` None deletes (the place is kept)."""
+
+    tenant: str
+    collection: str
+    key: str
+    doc: dict[str, Any] | None
+    place: Place
+
+
+class Storing(NamedTuple):
+    """One step of storing, written in this order (embedded: in one transaction): entries, changes, heads, places."""
+
+    entries: Sequence[Accepted] = ()
+    changes: Sequence[Change] = ()
+    heads: Sequence[Change] = ()
+    places: Mapping[int, Place] = {}
+    """The new stored place of each partition; never moves back."""
+    cleared: Sequence[tuple[str, str, int]] = ()
+    """(tenant, conversation, seq) of stored entries whose body is to be removed; the stub stays."""
+
+
+class Loaded(NamedTuple):
+    """What a room wakes from, read in one step: the partition's stored place, then head, parts and window."""
+
+    stored: Place
+    head: dict[str, Any] | None
+    parts: Sequence[dict[str, Any]]
+    window: Sequence[StoredRow]
+
+
+class Log(Protocol):
+    """Eight methods, and one (`stored_after`) that only followers have."""
+
+    partitions: int
+    """How many partitions the set-up was made with."""
+    generation: int
+    epoch: int
+
+    def append(self, record: Record, done: Callable[[StorageError | None], None]) -> None:
+        """Ask for a record to be appended; `done(None)` when it is durable, `done(error)` when it was not (StorageFull,
+        StorageAway: surely not; OutcomeUnknown: perhaps). Never waits, never raises. `done` runs in the caller's thread,
+        later; the rows themselves come by `receive`, in the log's order, neither before nor after on purpose."""
+        ...
+
+    async def follow(self, after: Mapping[int, Place]) -> None:
+        """From now on `receive` gives the rows of exactly these partitions, of each those after the place named here.
+        Partitions followed already go on where they are (their place here is ignored). Returns when everything that was
+        durable at the call will come by `receive` before anything later."""
+        ...
+
+    async def receive(self) -> Sequence[Row]:
+        """The next rows of the followed partitions, at least one, in order of place within each. Waits. One caller."""
+        ...
+
+    async def stored_places(self) -> dict[int, Place]:
+        """The stored place of every partition that has one, in one read."""
+        ...
+
+    async def store(self, step: Storing) -> None:
+        """Write one step of storing; durable when it returns. Only forward: a repeat, or a ghost's late step, does nothing."""
+        ...
+
+    async def load(self, scope: Tenanted, conversation: str, partition: int) -> Loaded:
+        """What a room wakes from: in one consistent read the stored place, the head (document `heads/<conversation>`), the
+        parts (documents of collection `parts` whose key begins `<conversation>/`, in order of key), and the stored entries
+        with head["window"] <= seq <= head["seq"], in order."""
+        ...
+
+    async def entries(self, scope: Tenanted, conversation: str, after: int, before: int, limit: int, *,
+                      newest: bool = False, kinds: Sequence[str] = ()) -> Sequence[StoredRow]:
+        """Stored entries with after < seq < before, `limit` at most: the oldest of them, or the newest; always in order of
+        seq. With `kinds` only those."""
+        ...
+
+    async def find(self, scope: Tenanted, conversation: str, op: bytes) -> StoredRow | None:
+        """The stored entry of an act, however old."""
+        ...
+
+
+class Stored(NamedTuple):
+    """A stored entry as followers read it."""
+
+    tenant: str
+    conversation: str
+    row: StoredRow
+
+
+class Following(Protocol):
+    """What only followers have."""
+
+    async def stored_after(self, partition: int, after: Place, limit: int) -> Sequence[Stored]:
+        """Stored entries of a partition in order of place, after this one, none later than the stored place."""
+        ...
