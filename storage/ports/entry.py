@@ -21,7 +21,7 @@ class Place(NamedTuple):
 
     generation: int
     offset: int
-    index: int = 0
+    item: int = 0
 
 
 NOWHERE = Place(0, 0, 0)

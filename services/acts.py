@@ -1,0 +1,63 @@
+"""Acts and verdicts: what a command asks of a conversation's log, and what the log decided.
+
+A command that changes something durable in a conversation makes an `Act`. The conversation's room seals it, appends it, reads it
+back and gives the `Verdict`. Nothing here waits.
+"""
+
+from collections.abc import Awaitable, Callable
+from typing import Any, Protocol
+
+import msgspec
+
+from services.scope import Scope
+
+
+class Act(msgspec.Struct, frozen=True, gc=False):
+    """One durable thing that somebody wants to happen in a conversation. Small enough to travel between workers."""
+
+    conversation: str
+    kind: str
+    op: bytes
+    digest: bytes
+    facts: dict[str, Any]
+    """What the fold decides by; stays readable for ever, so nothing that people wrote."""
+    body: dict[str, Any]
+    """What people get: the push's `p` as far as the writer knows it; sealed in the log."""
+    actor: str = ""
+    external: str = ""
+    after: bytes | None = None
+    """The sender's previous act here that must come first."""
+
+
+class Verdict(msgspec.Struct, frozen=True, gc=False):
+    """What became of an act: its seq, or why not."""
+
+    seq: int
+    """Its place in the conversation; with `unchanged`, the head."""
+    n: int = 0
+    at: int = 0
+    duplicate: bool = False
+    unchanged: bool = False
+
+
+class Asked(msgspec.Struct, frozen=True, gc=False):
+    """What the handler of a durable command gives back: the act, and how to make the reply `r` of its verdict."""
+
+    act: Act
+    answer: Callable[[Verdict], Any]
+    """From the verdict to `r` (a dict), or to an awaitable of it."""
+
+
+class Rooms(Protocol):
+    """What services may ask of conversations, wherever these live. Implemented by actors/router.py."""
+
+    async def submit(self, scope: Scope, act: Act) -> Verdict:
+        """Have an act decided. Raises Refused (also `timeout`, `unavailable`)."""
+        ...
+
+    async def view(self, scope: Scope, conversation: str, ask: dict[str, Any]) -> Any:
+        """Ask a conversation's room what the scope may know of it. Raises Refused."""
+        ...
+
+
+Answer = dict[str, Any] | Awaitable[dict[str, Any]]
