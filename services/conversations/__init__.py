@@ -1,0 +1,1 @@
+"""Conversations and their members: creating, reading, following, adding and removing."""

@@ -1,0 +1,71 @@
+"""What clients say about conversations and members. Absent is UNSET; a null clears, where that is possible."""
+
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import UNSET, Meta, UnsetType
+
+from protocol import limits
+
+Text = Annotated[str, Meta(max_length=limits.NAME)]
+Long = Annotated[str, Meta(max_length=limits.DESCRIPTION)]
+Url = Annotated[str, Meta(max_length=limits.URL)]
+Seq = Annotated[int, Meta(ge=0)]
+Count = Annotated[int, Meta(ge=1)]
+Custom = dict[str, Any]
+
+
+class Params(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The `p` of a command. Unknown fields are ignored."""
+
+
+class Create(Params):
+    type: Literal["direct", "group", "channel"]
+    id: str | UnsetType = UNSET
+    op: str | UnsetType = UNSET
+    access: Literal["private", "public", "broadcast"] | UnsetType = UNSET
+    name: Text | UnsetType = UNSET
+    description: Long | UnsetType = UNSET
+    photo_url: Url | UnsetType = UNSET
+    members: list[str] | UnsetType = UNSET
+    custom: Custom | UnsetType = UNSET
+
+
+class Named(Params):
+    c: str
+
+
+class Watch(Params):
+    c: str
+    after: Seq | UnsetType = UNSET
+    epoch: int | UnsetType = UNSET
+
+
+class Sync(Params):
+    c: str
+    after: Seq
+    epoch: int | UnsetType = UNSET
+    limit: Count | UnsetType = UNSET
+
+
+class List(Params):
+    cursor: str | UnsetType = UNSET
+    limit: Count | UnsetType = UNSET
+
+
+class AddMembers(Params):
+    c: str
+    users: list[str]
+    op: str | UnsetType = UNSET
+
+
+class RemoveMember(Params):
+    c: str
+    user: str
+    op: str | UnsetType = UNSET
+
+
+class ListMembers(Params):
+    c: str
+    cursor: str | UnsetType = UNSET
+    limit: Count | UnsetType = UNSET

@@ -1,0 +1,41 @@
+"""Kinds of entries: what each service brings for the entries it makes, gathered in one table by `caas/wiring.py`."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import msgspec
+
+from services.acts import Act
+from services.deciding import Decide, Fold
+from storage.ports.entry import Entry
+
+Body = dict[str, Any]
+
+
+def _as_said(fold: Fold, act: Act) -> Act | None:
+    return act
+
+
+def _body_alone(entry: Entry, seq: int, n: int, body: Body) -> Body:
+    return body
+
+
+class Kind(msgspec.Struct, frozen=True):
+    """One kind of entry. All three functions are pure."""
+
+    decide: Decide
+    """Its part of the fold."""
+    render: Callable[[Entry, int, int, Body], Body] = _body_alone
+    """The push's `p`, from the entry, its seq and n, and its body (opened)."""
+    trim: Callable[[Fold, Act], Act | None] = _as_said
+    """What is left of an allowed act to append; None when it would change nothing."""
+    alone: bool = True
+    """Whether what comes after it in a room must wait for its verdict, because it may change rights."""
+
+
+Kinds = Mapping[str, Kind]
+
+
+def parts_of(kinds: Kinds) -> dict[str, Decide]:
+    """The fold's table."""
+    return {name: kind.decide for name, kind in kinds.items()}

@@ -1,0 +1,1 @@
+"""Messages: sending and reading them."""
