@@ -1,0 +1,52 @@
+"""An ASGI application behind our listener, on Hypercorn's own server for one connection."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+import trio
+from hypercorn.app_wrappers import ASGIWrapper
+from hypercorn.config import Config
+from hypercorn.trio.lifespan import Lifespan
+from hypercorn.trio.tcp_server import TCPServer
+from hypercorn.trio.worker_context import WorkerContext
+
+from transport.listener import ServeHTTP
+from transport.websocket.handshake import MAX_HEAD
+
+if TYPE_CHECKING:
+    from hypercorn.typing import ASGIFramework, LifespanState
+
+    from transport.replay import ReplayStream
+
+_IDLE_S = 5.0  # also what a client has for its next request's headers
+
+
+@asynccontextmanager
+async def open_asgi(app: "ASGIFramework") -> AsyncIterator[ServeHTTP]:
+    """Start the application's lifespan, and give what serves it on one connection; leaving ends idle connections, then the lifespan."""
+    # TCPServer, WorkerContext and Lifespan are Hypercorn's inner names: its version is pinned, and tests/transport holds them.
+    config = Config()
+    config.keep_alive_timeout = _IDLE_S
+    config.h11_max_incomplete_size = MAX_HEAD
+    config.include_server_header = False
+    wrapper, context, state = ASGIWrapper(app), WorkerContext(None), _state()
+    lifespan = Lifespan(wrapper, config, state)
+
+    async def serve(stream: "ReplayStream") -> None:
+        await TCPServer(wrapper, config, context, state, stream)  # type: ignore[arg-type]  # has all that it uses of a stream
+
+    async with trio.open_nursery() as nursery:
+        await nursery.start(lifespan.handle_lifespan)
+        await lifespan.wait_for_startup()
+        try:
+            yield serve
+        finally:
+            await context.terminated.set()
+            with trio.CancelScope(shield=True):  # both waits have time limits of their own
+                await lifespan.wait_for_shutdown()
+            nursery.cancel_scope.cancel()
+
+
+def _state() -> "LifespanState":
+    return {}

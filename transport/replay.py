@@ -1,0 +1,50 @@
+"""Streams that first give back what was read of them to see whose they are."""
+
+import trio
+
+
+class ReplayStream(trio.abc.HalfCloseableStream):
+    """A plain connection; `socket` is what Hypercorn asks for addresses."""
+
+    def __init__(self, stream: trio.SocketStream, begun: bytes) -> None:
+        self._stream: trio.abc.Stream = stream
+        self._begun = begun
+        self.socket = stream.socket
+
+    async def receive_some(self, max_bytes: int | None = None) -> bytes:
+        if not self._begun:
+            return bytes(await self._stream.receive_some(max_bytes))
+        await trio.lowlevel.checkpoint()
+        size = len(self._begun) if max_bytes is None else max_bytes
+        data, self._begun = self._begun[:size], self._begun[size:]
+        return data
+
+    async def send_all(self, data: bytes | bytearray | memoryview) -> None:
+        await self._stream.send_all(data)
+
+    async def wait_send_all_might_not_block(self) -> None:
+        await self._stream.wait_send_all_might_not_block()
+
+    async def send_eof(self) -> None:
+        if isinstance(self._stream, trio.abc.HalfCloseableStream):
+            await self._stream.send_eof()
+
+    async def aclose(self) -> None:
+        await self._stream.aclose()
+
+
+class ReplayTLSStream(ReplayStream):
+    """A TLS connection whose handshake is done, with the names by which Hypercorn knows TLS."""
+
+    def __init__(self, stream: "trio.SSLStream[trio.SocketStream]", begun: bytes) -> None:
+        super().__init__(stream.transport_stream, begun)
+        self._stream = stream
+        self.transport_stream = stream.transport_stream
+
+    async def do_handshake(self) -> None:
+        """Done before."""
+        await trio.lowlevel.checkpoint()
+
+    def selected_alpn_protocol(self) -> str:
+        """HTTP/1.1: nothing else was offered."""
+        return "http/1.1"
