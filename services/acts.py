@@ -4,7 +4,7 @@ A command that changes something durable in a conversation makes an `Act`. The c
 back and gives the `Verdict`. Nothing here waits.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import Any, Protocol
 
 import msgspec
@@ -48,6 +48,19 @@ class Asked(msgspec.Struct, frozen=True, gc=False):
     """From the verdict to `r` (a dict), or to an awaitable of it."""
 
 
+class View(msgspec.Struct, frozen=True, gc=False):
+    """What somebody wants to know of a conversation: `what` is about, members or read."""
+
+    what: str = "about"
+    after: int = 0
+    before: int = 0
+    limit: int = 0
+    own: bool = False
+    """The server asks for a user's own personal conversation."""
+    floor: int = 0
+    """A seq that the client has seen: the room waits for it for a moment."""
+
+
 class Rooms(Protocol):
     """What services may ask of conversations, wherever these live. Implemented by actors/router.py."""
 
@@ -55,9 +68,11 @@ class Rooms(Protocol):
         """Have an act decided. Raises Refused (also `timeout`, `unavailable`)."""
         ...
 
-    async def view(self, scope: Scope, conversation: str, ask: dict[str, Any]) -> Any:
-        """Ask a conversation's room what the scope may know of it. Raises Refused."""
+    async def view(self, scope: Scope, conversation: str, ask: View) -> dict[str, Any]:
+        """Ask a conversation's room what the scope may know of it. Raises Refused.
+
+        about: {head (services/heads.py), role, capabilities, epoch}; members: that, and rows [(user, role, at, nth)] by nth,
+        after `after`; read: that, and `stored` (all up to this seq is in storage) and rows [(seq, n, data)] beyond it, in
+        order, after < seq < before.
+        """
         ...
-
-
-Answer = dict[str, Any] | Awaitable[dict[str, Any]]

@@ -23,6 +23,8 @@ def _body_alone(entry: Entry, seq: int, n: int, body: Body) -> Body:
 class Kind(msgspec.Struct, frozen=True):
     """One kind of entry. All three functions are pure."""
 
+    push: str
+    """The name people know it by: the push's `t`."""
     decide: Decide
     """Its part of the fold."""
     render: Callable[[Entry, int, int, Body], Body] = _body_alone

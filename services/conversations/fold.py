@@ -20,11 +20,11 @@ def decide_created(fold: Fold, said: Said) -> Decision:
         return Decision("id_conflict")
     if facts["type"] not in TYPES or not all(role in ROLES for _, role in rows):
         return Decision("bad_request")
-    kind, access, about = facts["type"], facts["access"], dict(facts["about"])
+    kind, access, about, creator = facts["type"], facts["access"], dict(facts["about"]), str(facts["by"])
 
     def change(fold: Fold, entry: Entry) -> Sequence[Change]:
         fold.type, fold.access, fold.about = kind, access, about
-        fold.created_by, fold.created, fold.updated = entry.actor, entry.at, entry.at
+        fold.created_by, fold.created, fold.updated = creator, entry.at, entry.at
         return _join(fold, entry, rows)
 
     return Decision(change=change)

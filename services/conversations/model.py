@@ -19,7 +19,7 @@ class Params(msgspec.Struct, frozen=True, omit_defaults=True):
     """The `p` of a command. Unknown fields are ignored."""
 
 
-class Create(Params):
+class Create(Params, frozen=True, omit_defaults=True):
     type: Literal["direct", "group", "channel"]
     id: str | UnsetType = UNSET
     op: str | UnsetType = UNSET
@@ -31,41 +31,41 @@ class Create(Params):
     custom: Custom | UnsetType = UNSET
 
 
-class Named(Params):
+class Named(Params, frozen=True, omit_defaults=True):
     c: str
 
 
-class Watch(Params):
+class Watch(Params, frozen=True, omit_defaults=True):
     c: str
     after: Seq | UnsetType = UNSET
     epoch: int | UnsetType = UNSET
 
 
-class Sync(Params):
+class Sync(Params, frozen=True, omit_defaults=True):
     c: str
     after: Seq
     epoch: int | UnsetType = UNSET
     limit: Count | UnsetType = UNSET
 
 
-class List(Params):
+class List(Params, frozen=True, omit_defaults=True):
     cursor: str | UnsetType = UNSET
     limit: Count | UnsetType = UNSET
 
 
-class AddMembers(Params):
+class AddMembers(Params, frozen=True, omit_defaults=True):
     c: str
     users: list[str]
     op: str | UnsetType = UNSET
 
 
-class RemoveMember(Params):
+class RemoveMember(Params, frozen=True, omit_defaults=True):
     c: str
     user: str
     op: str | UnsetType = UNSET
 
 
-class ListMembers(Params):
+class ListMembers(Params, frozen=True, omit_defaults=True):
     c: str
     cursor: str | UnsetType = UNSET
     limit: Count | UnsetType = UNSET

@@ -25,7 +25,7 @@ class Attachment(msgspec.Struct, frozen=True, omit_defaults=True):
     preview: Annotated[str, Meta(max_length=limits.URL)] | UnsetType = UNSET
 
 
-class Send(Params):
+class Send(Params, frozen=True, omit_defaults=True):
     c: str
     id: str
     text: str | UnsetType = UNSET
@@ -40,7 +40,7 @@ class Send(Params):
     after: str | UnsetType = UNSET
 
 
-class Listing(Params):
+class Listing(Params, frozen=True, omit_defaults=True):
     c: str
     before: Seq | UnsetType = UNSET
     after: Seq | UnsetType = UNSET

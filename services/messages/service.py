@@ -1,0 +1,126 @@
+"""The verbs of messages: send and list."""
+
+from collections.abc import Awaitable, Sequence
+from typing import Any
+
+import msgspec
+from msgspec import UNSET
+
+from protocol.errors import Refused
+from protocol.ids import FURTHEST_AHEAD_MS, parse_act
+from protocol.world import Clock
+from services.acts import Act, Asked, Verdict
+from services.commands import command
+from services.conversations.rules import check_conversation, checked_op, page_size
+from services.conversations.service import People, flags
+from services.digests import said
+from services.history import History, Passage
+from services.messages.model import Listing, Send
+from services.messages.rules import check_message
+from services.scope import Scope
+from services.tenants import Tenants
+
+_NOT_TOLD = frozenset({"c", "id", "after"})
+_END = 2**53
+_to_builtins = msgspec.to_builtins
+
+
+class Messages:
+    """Messages in conversations."""
+
+    def __init__(self, history: History, people: People, tenants: Tenants, clock: Clock) -> None:
+        self._history, self._people, self._tenants, self._clock = history, people, tenants, clock
+
+    @command("message.send", "POST /conversations/{c}/messages", makes=True, keyed="id")
+    def send(self, scope: Scope, p: Send) -> Asked | Awaitable[Asked]:
+        """Say something in a conversation."""
+        check_conversation(p.c)
+        op = checked_op(p.id, "id", self._clock.now_ms(), FURTHEST_AHEAD_MS)
+        check_message(p)
+        if scope.is_application:
+            raise Refused("forbidden", "The application itself cannot send: say who does, with `CAAS-User`.")
+        asked = Asked(self._act(scope, p, op), lambda verdict: _answer(p.id, verdict))
+        return self._mentioning(scope, p, asked) if p.mentions else asked
+
+    @command("message.list", "GET /conversations/{c}/messages")
+    async def read(self, scope: Scope, p: Listing) -> dict[str, Any]:
+        """A page of messages, oldest first."""
+        check_conversation(p.c)
+        if sum(edge is not UNSET for edge in (p.before, p.after, p.around)) > 1:
+            raise Refused("bad_request", "Give one of `before`, `after` and `around`.", field="before")
+        size = page_size(p.limit, 50, 100)
+        if p.thread is not UNSET:
+            return await self._thread(scope, p, size)
+        if p.around is not UNSET:
+            return await self._around(scope, p.c, p.around, size)
+        if p.after is not UNSET:
+            return await self._page(scope, p.c, p.after, _END, size, newest=False)
+        return await self._page(scope, p.c, 0, p.before or _END, size, newest=True)
+
+    def _act(self, scope: Scope, p: Send, op: bytes) -> Act:
+        fields = _to_builtins(said(p))
+        digest = self._tenants.known(scope.tenant).digest("message.send", scope.user, fields)
+        told = {name: value for name, value in fields.items() if name not in _NOT_TOLD}
+        body = {"sender": scope.external, "type": "text", **told}
+        facts = {"thread": p.thread} if p.thread is not UNSET else {}
+        kind = "message.reply" if facts else "message.new"
+        after = parse_act(p.after) if p.after is not UNSET else None
+        if p.after is not UNSET and after is None:
+            raise Refused("bad_request", "`after` must be the id of your previous message, a lower-case UUIDv7.", field="after")
+        return Act(p.c, kind, op, digest, facts, body, scope.user, scope.external, after)
+
+    async def _mentioning(self, scope: Scope, p: Send, asked: Asked) -> Asked:
+        mentions: Sequence[str] = p.mentions or ()
+        found = await self._people.of_external(scope, mentions)
+        for place, user in enumerate(mentions):
+            if user not in found:
+                raise Refused("not_found", f"There is no user `{user}`.", field=f"mentions.{place}")
+        facts = {**asked.act.facts, "mentions": list(found.values())}
+        return Asked(msgspec.structs.replace(asked.act, facts=facts), asked.answer)
+
+    async def _page(self, scope: Scope, c: str, after: int, before: int, size: int, *, newest: bool) -> dict[str, Any]:
+        passage = await self._history.around(scope, c, after, before, size, ("message.new",), newest=newest)
+        items = await self._messages(scope, passage)
+        earlier = items and (passage.more if newest else after > 0)
+        later = items and (before < _END if newest else passage.more)
+        return _paged(items, bool(earlier), bool(later))
+
+    async def _around(self, scope: Scope, c: str, middle: int, size: int) -> dict[str, Any]:
+        left = await self._history.around(scope, c, 0, middle + 1, size // 2 + 1, ("message.new",), newest=True)
+        right = await self._history.around(scope, c, middle, _END, size - len(left.rows), ("message.new",), newest=False)
+        items = await self._messages(scope, left) + await self._messages(scope, right)
+        return _paged(items, left.more, right.more)
+
+    async def _thread(self, scope: Scope, p: Listing, size: int) -> dict[str, Any]:
+        """Replies are found by reading on among all replies of the conversation until a page is full."""
+        newest = p.after is UNSET
+        after, before = (0, p.before or _END) if newest else (p.after or 0, _END)
+        items: list[dict[str, Any]] = []
+        while True:
+            passage = await self._history.around(scope, p.c, after, before, 100, ("message.reply",), newest=newest)
+            fresh = [item for item in await self._messages(scope, passage) if item.get("thread") == p.thread]
+            items = fresh + items if newest else items + fresh
+            if not passage.more or len(items) > size:
+                break
+            after, before = (after, passage.rows[0].seq) if newest else (passage.rows[-1].seq, before)
+        more = passage.more or len(items) > size
+        items = items[-size:] if newest else items[:size]
+        return _paged(items, more if newest else bool(p.after), more if not newest else bool(p.before))
+
+    async def _messages(self, scope: Scope, passage: Passage) -> list[dict[str, Any]]:
+        return [push["p"] for push in await self._history.pushes(scope, passage.rows) if "p" in push]
+
+
+def _answer(id_: str, verdict: Verdict) -> dict[str, Any]:
+    placed = {"n": verdict.n} if verdict.n else {}
+    return {"id": id_, "seq": verdict.seq, **placed, "sent_at": verdict.at, **flags(verdict)}
+
+
+def _paged(items: list[dict[str, Any]], earlier: bool, later: bool) -> dict[str, Any]:
+    page: dict[str, Any] = {"items": items}
+    if items and earlier:
+        page["prev"] = items[0]["seq"]
+    if items and later:
+        page["next"] = items[-1]["seq"]
+    return page
+
