@@ -1,6 +1,7 @@
 """One task drains every readable plain socket of a worker through an epoll of its own; trio waits on that one descriptor."""
 
 import select
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import trio
@@ -20,6 +21,7 @@ class Poller:
     def __init__(self, flusher: "Flusher") -> None:
         self._epoll = select.epoll()
         self._flusher = flusher
+        self._ready: list[tuple[int, int]] = []  # told of and not served yet, the next one last
         self._connections: dict[int, PlainConnection] = {}
 
     def add(self, connection: "PlainConnection") -> None:
@@ -37,11 +39,10 @@ class Poller:
         self._epoll.modify(fd, (select.EPOLLIN if reading else 0) | (select.EPOLLOUT if writing else 0))
 
     async def run(self) -> None:
-        """Read until cancelled."""
+        """Read until cancelled: a slice of work, then everybody else's turn; nothing to read, then sleep until there is."""
         while True:
-            events = self._epoll.poll(0, _MOST_EVENTS)
-            if events:
-                await self._serve(events)
+            if self._work(trio.lowlevel.current_clock().current_time):
+                await trio.lowlevel.checkpoint()
             else:
                 await trio.lowlevel.wait_readable(self._epoll.fileno())
 
@@ -49,22 +50,33 @@ class Poller:
         """Give the epoll descriptor back, once nothing is registered."""
         self._epoll.close()
 
-    async def _serve(self, events: list[tuple[int, int]]) -> None:
-        """One turn for each that has something, giving way every _SLICE_S; a descriptor closed and used anew meanwhile just finds nothing."""
-        now = trio.lowlevel.current_clock().current_time
+    def _work(self, now: Callable[[], float]) -> bool:
+        """Read and answer until nothing more is there or _SLICE_S has passed; whether there was anything."""
         until = now() + _SLICE_S
-        connections = self._connections
-        for fd, mask in events:
+        worked = False
+        while now() < until:
+            if not self._ready:
+                self._ready = self._epoll.poll(0, _MOST_EVENTS)
+                self._ready.reverse()
+            if not self._ready:
+                break
+            worked = True
+            self._read_some(now, until)
+            self._flusher.flush()
+        return worked
+
+    def _read_some(self, now: Callable[[], float], until: float) -> None:
+        """One read for each that is ready, in turn; who is not reached in time is first in the next slice."""
+        connections, ready = self._connections, self._ready
+        while ready:
+            fd, mask = ready.pop()
             connection = connections.get(fd)
             if connection is None:
                 continue
+            # A descriptor closed and used anew since the poll just finds nothing to do.
             if mask & select.EPOLLOUT:
                 connection.outbox.writable()
             if mask & ~select.EPOLLOUT and not connection.gone:
                 connection.readable()
             if now() > until:
-                self._flusher.flush()
-                await trio.lowlevel.checkpoint()
-                until = now() + _SLICE_S
-        self._flusher.flush()
-        await trio.lowlevel.checkpoint()
+                break
