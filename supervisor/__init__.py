@@ -1,0 +1,45 @@
+"""Who keeps things alive: actors, the tree that restarts them, virtual actors by key, the ring, and worker processes.
+
+On trio and nothing else; it knows nothing of chat and could be a library.
+
+actor, ref, reply    what one writes and what one holds          life, sweeper   the inside of an actor
+tree                 Supervisor: order, restarts, failing up     directory       woken by key, asleep when idle; quarantine
+ring                 which worker owns what: pure                workers         who of a node's workers is alive
+processes            starts and restarts worker processes        errors          the tree of them
+"""
+
+from supervisor.actor import Actor, Exit, Inbox
+from supervisor.directory import Directory, fingerprint_of
+from supervisor.errors import ActorStopped, AskTimeout, MailboxFull, Quarantined, SupervisorError, TooManyRestarts
+from supervisor.quarantine import Quarantine
+from supervisor.ref import Ref, RefStatistics
+from supervisor.reply import Later, Reply
+from supervisor.statistics import DirectoryStatistics, Node, SupervisorStatistics
+from supervisor.tree import Child, Restart, Strategy, Supervisor, open_supervisor
+
+__all__ = [
+    "Actor",
+    "ActorStopped",
+    "AskTimeout",
+    "Child",
+    "Directory",
+    "DirectoryStatistics",
+    "Exit",
+    "Inbox",
+    "Later",
+    "MailboxFull",
+    "Node",
+    "Quarantine",
+    "Quarantined",
+    "Ref",
+    "RefStatistics",
+    "Reply",
+    "Restart",
+    "Strategy",
+    "Supervisor",
+    "SupervisorError",
+    "SupervisorStatistics",
+    "TooManyRestarts",
+    "fingerprint_of",
+    "open_supervisor",
+]
