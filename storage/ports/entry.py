@@ -79,6 +79,16 @@ def decode_entry(data: bytes) -> Entry:
         raise Damaged(f"what stands in front of the body cannot be read: {error}") from error
 
 
+def intact(data: bytes) -> bool:
+    """Whether the checksum fits."""
+    return len(data) >= 11 and crc32(data[4:]) == int.from_bytes(data[:4], "big")
+
+
+def rules_of(data: bytes) -> int:
+    """The rules number of an intact entry, without decoding it: the first thing behind the array's mark, below 128."""
+    return data[10]
+
+
 def without_body(data: bytes) -> bytes:
     """The stub of an entry: all that stands in front of the body. Raises Damaged."""
     return encode_entry(msgspec.structs.replace(decode_entry(data), body=b"", key=""))

@@ -1,0 +1,91 @@
+"""A room's desk: what waits to be appended, and the one record that is on its way. No waiting, no I/O."""
+
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+from protocol.errors import Refused
+from services.acts import Act, Verdict
+from services.deciding import Outcome
+from storage.ports.entry import Entry
+
+MOST_COMMANDS, MOST_BYTES = 256, 256 * 1024
+MOST_WAITING = 4_096
+TRIES = 3
+
+Settle = Callable[[Verdict | None, Exception | None], None]
+
+
+class Waiting:
+    """A command at the desk, until it is answered."""
+
+    __slots__ = ("act", "checked", "settle", "tries")
+
+    def __init__(self, act: Act, settle: Settle) -> None:
+        self.act, self.settle = act, settle
+        self.tries = 0
+        self.checked: int | None = None  # the seq at which storage was asked about its id, if it was
+
+    def answer(self, verdict: Verdict) -> None:
+        """Its verdict."""
+        self._say(verdict, None)
+
+    def refuse(self, refused: Exception) -> None:
+        """No, and why."""
+        self._say(None, refused)
+
+    def _say(self, verdict: Verdict | None, refused: Exception | None) -> None:
+        settle, self.settle = self.settle, _heard
+        settle(verdict, refused)
+
+
+class Riding:
+    """A command in the record on its way: the entry it became, and the verdict once that is read back."""
+
+    __slots__ = ("entry", "outcome", "plain", "waiting")
+
+    def __init__(self, waiting: Waiting, entry: Entry, plain: dict[str, Any]) -> None:
+        self.waiting, self.entry, self.plain = waiting, entry, plain
+        self.outcome: Outcome | None = None
+
+
+class Flight:
+    """One record on its way: appended once, answered when the log has acknowledged it *and* given it back."""
+
+    __slots__ = ("acknowledged", "number", "overdue", "riding")
+
+    def __init__(self, number: int, riding: dict[bytes, Riding]) -> None:
+        self.number, self.riding = number, riding  # by the bytes that were appended: no two are alike
+        self.acknowledged = self.overdue = False
+
+    @property
+    def complete(self) -> bool:
+        """Whether every command of it has its verdict, and the log its own."""
+        return self.acknowledged and all(riding.outcome is not None for riding in self.riding.values())
+
+
+class Desk:
+    """What waits (`queue`), what comes back stale (first in the queue), and what is on its way (`flight`)."""
+
+    __slots__ = ("flight", "queue")
+
+    def __init__(self) -> None:
+        self.queue: deque[Waiting] = deque()
+        self.flight: Flight | None = None
+
+    @property
+    def busy(self) -> bool:
+        """Whether anybody waits here."""
+        return bool(self.queue) or self.flight is not None
+
+    def refuse_all(self, queued: Refused, flying: Refused) -> None:
+        """Answer everybody: those on their way may yet land."""
+        flight, self.flight = self.flight, None
+        for riding in flight.riding.values() if flight else ():
+            riding.waiting.refuse(flying)
+        while self.queue:
+            self.queue.popleft().refuse(queued)
+
+
+def _heard(verdict: Verdict | None, refused: Exception | None) -> None:
+    """Every command is answered once; what comes after is for nobody."""

@@ -1,0 +1,87 @@
+"""What all rooms of a worker share, handed in once by `caas/wiring.py`."""
+
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from typing import Any, Protocol
+
+import trio
+
+from actors.deadlines import Deadlines
+from actors.keys import Key
+from actors.storing import Storer
+from actors.tails import Tails
+from protocol.world import Clock, Rng
+from services.deciding import Parts
+from services.kinds import Kinds
+from storage.ports.counters import Counters
+from storage.ports.documents import Documents
+from storage.ports.log import Log
+
+
+class Sealer(Protocol):
+    """What rooms need of the vault: keys are brought into memory first, then sealing and opening do not wait."""
+
+    async def ensure(self, tenant: str, keys: Iterable[str]) -> None: ...
+
+    def seal(self, tenant: str, author: str, aad: bytes, plain: bytes) -> tuple[str, bytes] | None: ...
+
+    def open(self, tenant: str, key: str, aad: bytes, sealed: bytes) -> bytes | None: ...
+
+    async def ensure_author(self, tenant: str, author: str) -> None: ...
+
+
+class Spread(Protocol):
+    """Where a room's pushes go: to the listeners of this worker and of its siblings."""
+
+    def spread(self, worker: str, key: Key, seq: int, push: bytes, ended: Sequence[str]) -> None: ...
+
+    def lags(self, worker: str, key: Key, head: int) -> None: ...
+
+
+class Errands:
+    """Short tasks that actors have run for them, each with a deadline; the outcome comes back as a call. Bounded."""
+
+    def __init__(self, nursery: trio.Nursery, most: int = 20_000) -> None:
+        self._nursery, self._left = nursery, most
+
+    def run(self, work: Callable[[], Awaitable[Any]], done: Callable[[Any, Exception | None], None], within: float = 10.0) -> bool:
+        """Run `work`; then `done(result, None)` or `done(None, error)`. False when too many are under way already."""
+        if not self._left:
+            return False
+        self._left -= 1
+        self._nursery.start_soon(self._run, work, done, within)
+        return True
+
+    async def _run(self, work: Callable[[], Awaitable[Any]], done: Callable[[Any, Exception | None], None], within: float) -> None:
+        result, error = None, None
+        try:
+            with trio.fail_after(within):
+                result = await work()
+        except Exception as raised:  # noqa: BLE001 - here an errand's life ends; whoever sent it is told
+            error = raised
+        finally:
+            self._left += 1
+        done(result, error)
+
+
+class House:
+    """The parts of a worker that rooms stand on."""
+
+    def __init__(self, *, node: str, worker: str, log: Log, documents: Documents, counters: Counters, kinds: Kinds, parts: Parts,
+                 vault: Sealer, clock: Clock, rng: Rng, errands: Errands, boot: int, tails: Tails, storer: Storer,
+                 deadlines: Deadlines, spread: Spread) -> None:
+        self.node, self.worker, self.boot = node, worker, boot
+        self.log, self.documents, self.counters = log, documents, counters
+        self.kinds, self.parts, self.vault = kinds, parts, vault
+        self.clock, self.rng, self.errands = clock, rng, errands
+        self.tails, self.storer, self.deadlines, self.spread = tails, storer, deadlines, spread
+        self._appends = self._flights = 0
+
+    def next_append(self) -> tuple[str, int, int]:
+        """The name of one append: node, boot, counter. Never used twice."""
+        self._appends += 1
+        return (self.worker, self.boot, self._appends)
+
+    def next_flight(self) -> int:
+        """The number of one record, of any room of this worker."""
+        self._flights += 1
+        return self._flights

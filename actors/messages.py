@@ -1,0 +1,82 @@
+"""What rooms are told. Plain values, so that what crosses between workers can be written down (`actors/carrying.py`)."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from services.acts import Act, View
+from storage.ports.log import Row, StoredRow
+from services.scope import Scope
+from storage.ports.errors import StorageError
+
+
+class Submit(NamedTuple):
+    """Have an act decided. Answered with a Verdict, or refused."""
+
+    act: Act
+
+
+class Ask(NamedTuple):
+    """Tell what a scope may know. Answered with a dict."""
+
+    scope: Scope
+    view: View
+
+
+class Listen(NamedTuple):
+    """A worker wants the pushes from now on. Answered with the head's seq; pushes after it follow in order."""
+
+    worker: str
+
+
+class Unlisten(NamedTuple):
+    """A worker wants them no more; empty names: those that left the node."""
+
+    worker: str
+
+
+class Rows(NamedTuple):
+    """What the log gave back for this conversation."""
+
+    rows: Sequence[Row]
+
+
+class Appended(NamedTuple):
+    """The log's own word on the record that is on its way."""
+
+    number: int
+    error: StorageError | None
+
+
+class Overdue(NamedTuple):
+    """The deadline of a record on its way has passed."""
+
+    number: int
+
+
+class Woken(NamedTuple):
+    """What was read to wake from, or why it could not be."""
+
+    read: object
+    error: Exception | None
+
+
+class Looked(NamedTuple):
+    """What storage has of an old id."""
+
+    op: bytes
+    row: StoredRow | None
+    seq: int
+    error: Exception | None
+
+
+class KeysReady(NamedTuple):
+    """The keys that were missing are in memory now."""
+
+    error: Exception | None
+
+
+class Patience(NamedTuple):
+    """Whoever waits for a seq that this room has not seen has waited long enough."""
+
+
+Message = Submit | Ask | Listen | Unlisten | Rows | Appended | Overdue | Woken | Looked | KeysReady | Patience

@@ -1,0 +1,98 @@
+"""The reader: takes what the log gives back, keeps the tails, and hands every row to its room and to storing."""
+
+import logging
+from collections.abc import Callable, Collection, Sequence
+
+import trio
+
+from actors.keys import Key
+from actors.storing import Storer
+from actors.tails import Tails
+from services.deciding import RULES
+from storage.ports.entry import NOWHERE, intact, rules_of
+from storage.ports.errors import StorageError
+from storage.ports.log import Log, Row
+
+_log = logging.getLogger("actors.reader")
+
+LOOK_S = 1.0
+Deliver = Callable[[Key, list[Row]], None]
+
+
+class Outdated(Exception):
+    """The log holds entries of rules that only a newer program knows: this one must stop."""
+
+
+class Reader:
+    """Follows the partitions of this worker."""
+
+    def __init__(self, log: Log, tails: Tails, storer: Storer, deliver: Deliver) -> None:
+        self._log, self._tails, self._storer, self._deliver = log, tails, storer, deliver
+        self._assigning = trio.Lock()
+        self.damaged: set[int] = set()
+        """Partitions that stopped at a record whose checksum does not fit."""
+        self.caught_up = trio.Event()
+        """Set when the end of the log as it was at the first assignment has been read."""
+
+    async def assign(self, partitions: Collection[int]) -> tuple[set[int], set[int]]:
+        """Follow exactly these from now on: (gained, lost)."""
+        async with self._assigning:
+            held = {partition for partition in range(self._log.partitions) if partition in self._tails}
+            gained, lost = set(partitions) - held - self.damaged, held - set(partitions)
+            for partition in lost:
+                self._tails.end(partition)
+                self._storer.end(partition)
+            places = await self._log.stored_places()
+            for partition in gained:
+                self._tails.begin(partition, places.get(partition, NOWHERE))
+                self._storer.begin(partition)
+            await self._log.follow({partition: self._tails.begins(partition) for partition in (held - lost) | gained})
+            self.caught_up.set()
+            return gained, lost
+
+    async def run(self) -> None:
+        """Read for as long as the worker lives."""
+        while True:
+            self.take(await self._log.receive())
+
+    async def look(self) -> None:
+        """Once a second, see how far storage is (others may store too)."""
+        while True:
+            await trio.sleep(LOOK_S)
+            try:
+                with trio.fail_after(LOOK_S * 10):
+                    places = await self._log.stored_places()
+            except (StorageError, trio.TooSlowError) as error:
+                _log.warning("the stored places cannot be read: %r", error)
+                continue
+            for partition, place in places.items():
+                self._tails.settle(partition, place)
+
+    def take(self, rows: Sequence[Row]) -> None:
+        """Rows, in the log's order. Raises Outdated."""
+        batches: dict[Key, list[Row]] = {}
+        for row in rows:
+            if row.partition not in self._tails or not self._sound(row):
+                continue
+            self._tails.add(row)
+            self._storer.expect(row)
+            batches.setdefault(Key(row.tenant, row.conversation), []).append(row)
+        for key, batch in batches.items():
+            self._deliver(key, batch)
+
+    def _sound(self, row: Row) -> bool:
+        if not intact(row.data):
+            self._stop(row)
+            return False
+        if rules_of(row.data) > RULES:
+            raise Outdated(f"partition {row.partition} holds rules {rules_of(row.data)}; this program knows up to {RULES}")
+        return True
+
+    def _stop(self, row: Row) -> None:
+        """A damaged record is no entry, and nothing behind it is read: skipping it could renumber what follows."""
+        if row.place <= self._tails.stored(row.partition):
+            return
+        _log.critical("partition %d stops: the record at %s is damaged; restore it or follow docs/operate.md", row.partition, tuple(row.place))
+        self.damaged.add(row.partition)
+        self._tails.end(row.partition)
+        self._storer.end(row.partition)

@@ -1,0 +1,68 @@
+"""Making one record of what waits at a room's desk: each act checked, sealed and encoded, in order."""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import msgspec
+
+from actors.desk import MOST_BYTES, MOST_COMMANDS, Desk, Riding, Waiting
+from actors.house import House
+from actors.keys import Key
+from protocol.errors import Refused
+from services.acts import Act
+from services.checking import ANSWER, LOOK, WAIT, check
+from services.deciding import RULES, Fold
+from services.history import sealed_for
+from storage.ports.entry import Entry, Place, encode_entry
+
+_pack = msgspec.msgpack.Encoder().encode
+
+
+class Built(NamedTuple):
+    """A record, and what the next act in the queue needs first: storage asked for an old id, or its author's key."""
+
+    riding: dict[bytes, Riding]
+    look: bytes = b""
+    key: bool = False
+
+
+def build(house: House, key: Key, fold: Fold, desk: Desk, stored: Place, looked_up: Mapping[bytes, bool]) -> Built:
+    """Take as much from the queue as one record holds; answer what needs no append."""
+    riding: dict[bytes, Riding] = {}
+    ahead: set[bytes] = set()
+    size = 0
+    while desk.queue and len(riding) < MOST_COMMANDS and size < MOST_BYTES:
+        waiting = desk.queue[0]
+        try:
+            checked = check(fold, house.kinds, waiting.act, ahead, stored, looked_up)
+        except Refused as refused:
+            desk.queue.popleft().refuse(refused)
+            continue
+        if checked.what == ANSWER and checked.verdict is not None:
+            desk.queue.popleft().answer(checked.verdict)
+            continue
+        if checked.what == WAIT:
+            break
+        if checked.what == LOOK:
+            return Built(riding, look=checked.op)
+        ridden = _ride(house, key, fold, waiting, checked.act)
+        if ridden is None:
+            return Built(riding, key=True)
+        desk.queue.popleft()
+        data, riding[data] = ridden[0], ridden[1]
+        ahead.add(waiting.act.op)
+        size += len(data)
+        if house.kinds[waiting.act.kind].alone:
+            break
+    return Built(riding)
+
+
+def _ride(house: House, key: Key, fold: Fold, waiting: Waiting, act: Act) -> tuple[bytes, Riding] | None:
+    """The act as an entry; None while its author's key is not in memory."""
+    sealed = house.vault.seal(key.tenant, act.actor, sealed_for(*key, act.op), _pack(act.body))
+    if sealed is None:
+        return None
+    checked = fold.seq if waiting.checked is None else min(waiting.checked, fold.seq)
+    entry = Entry(RULES, act.kind, key.tenant, key.conversation, act.actor, act.op, checked, house.clock.now_ms(),
+                  house.next_append(), act.digest, sealed[0], act.facts, sealed[1])
+    return encode_entry(entry), Riding(waiting, entry, act.body)

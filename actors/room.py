@@ -1,0 +1,412 @@
+"""A room: one conversation's life on a worker. Check, append, read back, apply, spread.
+
+It never waits: whatever needs time (storage, keys, the log) is an errand whose outcome comes back as a message, and until the room is
+awake its messages are held, in order. So its state is touched by one plain call at a time.
+"""
+
+import logging
+from collections import deque
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Any, ClassVar
+
+import msgspec
+import trio
+
+from actors.desk import MOST_WAITING, TRIES, Desk, Flight, Riding, Waiting
+from actors.house import House
+from actors.keys import Key
+from actors.messages import Appended, Ask, KeysReady, Listen, Looked, Message, Overdue, Patience, Rows, Submit, Unlisten, Woken
+from actors.record import build
+from actors.viewing import Recent, view
+from actors.waking import AGAIN_S, Read, catch_up, moved, reaches, read_stored
+from protocol.codec import pack
+from protocol.errors import Refused
+from protocol.limits import AHEAD_WAIT_S
+from services.acts import Verdict
+from services.checking import conflict, refusal
+from services.deciding import Fold, Outcome
+from services.history import render_push, sealed_for
+from services.scope import Scope
+from storage.ports.entry import Entry, decode_entry
+from storage.ports.errors import Damaged, OutcomeUnknown, StorageError, StorageFull
+from storage.ports.log import Record, Row
+from supervisor import Actor, ActorStopped, Exit, Later, MailboxFull
+
+_log = logging.getLogger("actors.room")
+_decode_body = msgspec.msgpack.Decoder(dict[str, Any]).decode
+
+TIMEOUT = Refused("timeout", "The log has not answered in time: send it again with the same id.")
+NOT_NOW = Refused("unavailable", "The log is not answering right now: send it again in a moment.")
+FULL = Refused("storage_full", "The disk is full: nothing was stored; send it again when there is room.")
+TOO_MANY = Refused("too_many", "Too much waits in this conversation: slow down.", limit=("waiting", MOST_WAITING, MOST_WAITING))
+
+
+class Room(Actor[Message]):
+    """Virtual: woken by the first message, asleep again when nobody needs it."""
+
+    __slots__ = ("_ahead", "_desk", "_fold", "_held", "_house", "_key", "_listeners", "_looked", "_partition", "_recent", "_told", "_untold", "_waits_for")
+
+    mailbox: ClassVar[int] = 65_536  # far more than what the desk takes: full means something is very wrong
+    idle: ClassVar[float] = 60.0
+    refusals: ClassVar[tuple[type[Exception], ...]] = (Refused,)
+
+    def __init__(self, house: House, key: Key, partition: int) -> None:
+        self._house, self._key, self._partition = house, key, partition
+        self._fold: Fold | None = None
+        self._desk = Desk()
+        self._held: deque[tuple[Message, Later]] = deque()
+        self._listeners: dict[str, None] = {}
+        self._recent: deque[Recent] = deque()
+        self._untold: deque[tuple[Entry, Outcome, dict[str, Any] | None]] = deque()
+        self._told = 0  # the seq up to which listeners have been told
+        self._looked: dict[bytes, bool] = {}
+        self._ahead: list[tuple[Ask, Later]] = []
+        self._waits_for = ""  # the errand that the desk waits for: look or key
+
+    def receive(self, message: Message) -> object:
+        """Handle a message, or hold it until the room is awake."""
+        if isinstance(message, Woken):
+            self._woken(message)
+            return None
+        if self._fold is None and not isinstance(message, Unlisten):
+            return self._hold(message)
+        return self._handle(message)
+
+    def settled(self) -> None:
+        """What gathered in the mailbox goes into one record."""
+        if self._fold is not None and self._desk.queue and self._desk.flight is None and not self._waits_for:
+            self._depart(self._fold)
+
+    def may_sleep(self) -> bool:
+        """Not with anything under way. With listeners it only dozes: it keeps them, and forgets the rest."""
+        if self._desk.busy or self._held or self._untold or self._ahead:
+            return False
+        if self._listeners:
+            self._fold = None
+            self._recent.clear()
+        return not self._listeners
+
+    async def stopped(self, exit: Exit) -> None:
+        """Answer everybody: what is on its way may yet land."""
+        if self._desk.flight is not None:
+            self._house.deadlines.landed(self._desk.flight.number)
+        self._desk.refuse_all(moved(), TIMEOUT)
+
+    def _handle(self, message: Message) -> object:
+        assert self._fold is not None or isinstance(message, Unlisten)
+        match message:
+            case Submit():
+                return self._submit(message)
+            case Rows():
+                self._rows(message.rows)
+            case Appended():
+                self._appended(message)
+            case Ask():
+                return self._ask(message)
+            case Listen():
+                self._listeners[message.worker] = None
+                return self._told
+            case Unlisten():
+                self._listeners.pop(message.worker, None)
+            case Overdue():
+                self._overdue(message.number)
+            case Looked():
+                self._found(message)
+            case KeysReady():
+                self._keys_ready(message)
+            case Patience():
+                self._out_of_patience()
+            case Woken():
+                raise AssertionError("handled before")
+        return None
+
+    # Waking.
+
+    def _hold(self, message: Message) -> Later:
+        later = Later()
+        if not self._held:
+            self._read()
+        self._held.append((message, later))
+        return later
+
+    def _read(self, after: float = 0.0) -> None:
+        async def read() -> Read:
+            await trio.sleep(after)
+            return await read_stored(self._house.log, self._house.parts, self._key, self._partition)
+
+        self._errand(read, lambda result, error: Woken(result, error))
+
+    def _woken(self, message: Woken) -> None:
+        if self._fold is not None:
+            return
+        if self._partition not in self._house.tails:
+            return self._not_woken(moved())
+        if message.error is not None or not isinstance(message.read, Read):
+            _log.warning("%s cannot wake: %r", self._key, message.error)
+            return self._not_woken(NOT_NOW)
+        if not reaches(self._house.tails, self._partition, message.read):
+            return self._read(AGAIN_S)
+        fold = message.read.fold
+        if self._listeners and fold.seq > self._told:
+            for worker in self._listeners:  # stored while this room dozed: they fetch what they lack
+                self._house.spread.lags(worker, self._key, fold.seq)
+        self._told = max(self._told, fold.seq)
+        catch_up(self._house.tails, self._partition, self._key, fold, self._applied)
+        self._fold = fold
+        if not self._untold:
+            self._told = fold.seq
+        self._release()
+
+    def _not_woken(self, refused: Refused) -> None:
+        while self._held:
+            message, later = self._held.popleft()
+            if isinstance(message, Rows):
+                continue  # they are in the tail, and storing folds by itself what no room does
+            later.fail(refused)
+
+    def _release(self) -> None:
+        while self._held:
+            message, later = self._held.popleft()
+            try:
+                answer = self._handle(message)
+            except Refused as refused:
+                later.fail(refused)
+                continue
+            if isinstance(answer, Later):
+                answer.attach(lambda value, error, later=later: later.fail(error) if error else later.answer(value), _forgotten)  # type: ignore[misc]
+            else:
+                later.answer(answer)
+        self._tell()
+
+    # Appending.
+
+    def _submit(self, message: Submit) -> Later:
+        later = Later()
+        desk = self._desk
+        if desk.flight is not None and desk.flight.overdue or self._house.storer.behind(self._partition):
+            later.fail(NOT_NOW)
+        elif len(desk.queue) >= MOST_WAITING:
+            later.fail(TOO_MANY)
+        else:
+            desk.queue.append(Waiting(message.act, lambda verdict, refused: later.fail(refused) if refused else later.answer(verdict)))
+        return later
+
+    def _depart(self, fold: Fold) -> None:
+        """Make a record of what waits, and append it."""
+        house = self._house
+        built = build(house, self._key, fold, self._desk, house.tails.stored(self._partition), self._looked)
+        if built.riding:
+            self._looked.clear()
+            flight = self._desk.flight = Flight(house.next_flight(), built.riding)
+            house.deadlines.left(flight.number, self.ref)
+            record = Record(self._partition, self._key.tenant, self._key.conversation, tuple(built.riding))
+            house.log.append(record, partial(self._say_appended, flight.number))
+        elif built.look:
+            self._look(built.look, fold.seq)
+        elif built.key:
+            author = self._desk.queue[0].act.actor
+            self._waits_for = "key"
+            self._errand(partial(house.vault.ensure_author, self._key.tenant, author), lambda _, error: KeysReady(error))
+
+    def _say_appended(self, number: int, error: StorageError | None) -> None:
+        self._message(Appended(number, error))
+
+    def _appended(self, message: Appended) -> None:
+        flight = self._desk.flight
+        if flight is None or flight.number != message.number:
+            return
+        if message.error is None:
+            flight.acknowledged = True
+            return self._land()
+        self._house.deadlines.landed(flight.number)
+        self._desk.flight = None
+        said = TIMEOUT if isinstance(message.error, OutcomeUnknown) else FULL if isinstance(message.error, StorageFull) else NOT_NOW
+        for riding in flight.riding.values():
+            riding.waiting.refuse(said)
+
+    def _land(self) -> None:
+        """When all of a record is acknowledged and read back: answer, each by the verdict of its own append."""
+        flight = self._desk.flight
+        if flight is None or not flight.complete:
+            return
+        self._desk.flight = None
+        self._house.deadlines.landed(flight.number)
+        stale = [riding.waiting for riding in flight.riding.values() if not self._answered(riding)]
+        self._desk.queue.extendleft(reversed(stale))
+
+    def _answered(self, riding: Riding) -> bool:
+        outcome, waiting = riding.outcome, riding.waiting
+        assert outcome is not None
+        if outcome.what in ("ok", "duplicate"):
+            waiting.answer(Verdict(outcome.seq, outcome.n, outcome.at, duplicate=outcome.what == "duplicate"))
+        elif outcome.what == "stale":
+            waiting.tries += 1
+            if waiting.tries < TRIES:
+                return False
+            waiting.refuse(NOT_NOW)
+        else:
+            waiting.refuse(conflict() if outcome.what == "conflict" else refusal(outcome.code, riding.entry.kind))
+        return True
+
+    def _overdue(self, number: int) -> None:
+        flight = self._desk.flight
+        if flight is None or flight.number != number:
+            return
+        if flight.overdue:  # the second time: the log is taken to have given up
+            self._desk.flight = None
+            return
+        flight.overdue = True
+        for riding in flight.riding.values():
+            riding.waiting.refuse(TIMEOUT)
+        while self._desk.queue:
+            self._desk.queue.popleft().refuse(NOT_NOW)
+
+    # Old ids.
+
+    def _look(self, op: bytes, seq: int) -> None:
+        self._waits_for = "look"
+        self._desk.queue[0].checked = seq
+        scope = Scope(self._key.tenant)
+        self._errand(partial(self._house.log.find, scope, self._key.conversation, op), lambda row, error: Looked(op, row, seq, error))
+
+    def _found(self, message: Looked) -> None:
+        self._waits_for = ""
+        if not self._desk.queue:
+            return
+        waiting = self._desk.queue[0]
+        if message.error is not None:
+            self._desk.queue.popleft().refuse(NOT_NOW)
+        elif message.row is not None and message.op == waiting.act.op:
+            self._desk.queue.popleft()
+            first = decode_entry(message.row.data)
+            if first.digest == waiting.act.digest:
+                waiting.answer(Verdict(message.row.seq, message.row.n, first.at, duplicate=True))
+            else:
+                waiting.refuse(conflict())
+        else:
+            self._looked[message.op] = message.row is not None
+
+    # Applying and telling.
+
+    def _rows(self, rows: Any) -> None:
+        fold, flight = self._fold, self._desk.flight
+        assert fold is not None
+        for row in rows:
+            if row.place <= fold.place:
+                continue
+            riding = flight.riding.get(row.data) if flight else None
+            entry = riding.entry if riding else decode_entry(row.data)
+            outcome = fold.apply(entry, row.place)
+            if riding:
+                riding.outcome = outcome
+            self._applied(fold, row, entry, outcome, riding.plain if riding else None)
+        self._tell()
+        self._land()
+        self._answer_ahead(fold)
+
+    def _applied(self, fold: Fold, row: Row, entry: Entry, outcome: Outcome, plain: dict[str, Any] | None = None) -> None:
+        self._house.storer.decided(fold, row, entry, outcome)
+        if outcome.what != "ok":
+            return
+        stored, recent = self._house.tails.stored(self._partition), self._recent
+        while recent and recent[0].place <= stored:
+            recent.popleft()
+        recent.append(Recent(outcome.seq, outcome.n, row.place, row.data))
+        if self._listeners and outcome.seq > self._told:
+            self._untold.append((entry, outcome, plain))
+
+    def _tell(self) -> None:
+        """Tell the listeners what they have not been told, in order; pause where a key has to be fetched first."""
+        while self._untold and self._listeners:
+            entry, outcome, plain = self._untold[0]
+            body = plain if plain is not None else self._opened(entry)
+            if body is _MISSING:
+                return self._fetch_key(entry)
+            self._untold.popleft()
+            self._told = outcome.seq
+            shown_as = "" if self._fold is not None and self._fold.type else "me"
+            push = pack(render_push(self._house.kinds, entry, outcome.seq, outcome.n, body, shown_as))
+            for worker in self._listeners:
+                self._house.spread.spread(worker, self._key, outcome.seq, push, outcome.ended)
+        if not self._untold or not self._listeners:
+            self._untold.clear()
+            self._told = self._fold.seq if self._fold is not None else self._told
+
+    def _opened(self, entry: Entry) -> dict[str, Any] | None:
+        if not entry.key:
+            return _decode_body(entry.body) if entry.body else None
+        try:
+            plain = self._house.vault.open(entry.tenant, entry.key, sealed_for(*self._key, entry.op), entry.body)
+        except Damaged:
+            return None
+        return _MISSING if plain is None else _decode_body(plain)
+
+    def _fetch_key(self, entry: Entry, after: float = 0.0) -> None:
+        async def ensure() -> None:
+            await trio.sleep(after)
+            await self._house.vault.ensure(self._key.tenant, [entry.key])
+
+        self._errand(ensure, lambda _, error: KeysReady(error))
+
+    def _keys_ready(self, message: KeysReady) -> None:
+        if self._waits_for == "key":
+            self._waits_for = ""
+            if message.error is not None and self._desk.queue:
+                self._desk.queue.popleft().refuse(NOT_NOW)
+        if self._untold and message.error is not None:
+            return self._fetch_key(self._untold[0][0], AGAIN_S * 10)
+        self._tell()
+
+    # Being asked.
+
+    def _ask(self, message: Ask) -> object:
+        assert self._fold is not None
+        if message.view.floor > self._fold.seq:
+            later = Later()
+            self._ahead.append((message, later))
+            self._errand(partial(trio.sleep, AHEAD_WAIT_S), lambda _, error: Patience(), AHEAD_WAIT_S * 2)
+            return later
+        return self._viewed(message)
+
+    def _viewed(self, message: Ask) -> dict[str, Any]:
+        assert self._fold is not None
+        stored, recent = self._house.tails.stored(self._partition), self._recent
+        while recent and recent[0].place <= stored:
+            recent.popleft()
+        return view(self._fold, self._house.log.epoch, recent, message.scope, message.view)
+
+    def _answer_ahead(self, fold: Fold) -> None:
+        waiting, self._ahead = self._ahead, []
+        for message, later in waiting:
+            if message.view.floor > fold.seq:
+                self._ahead.append((message, later))
+                continue
+            try:
+                later.answer(self._viewed(message))
+            except Refused as refused:
+                later.fail(refused)
+
+    def _out_of_patience(self) -> None:
+        if self._ahead:
+            self._ahead.pop(0)[1].fail(Refused("unavailable", "This server has not seen that `seq` yet: ask again.", field="seq"))
+
+    # Errands.
+
+    def _errand(self, work: Callable[[], Awaitable[Any]], outcome: Callable[[Any, Exception | None], Message], within: float = 10.0) -> None:
+        if not self._house.errands.run(work, lambda result, error: self._message(outcome(result, error)), within):
+            self._message(outcome(None, NOT_NOW))
+
+    def _message(self, message: Message) -> None:
+        try:
+            self.ref.send_nowait(message)
+        except (ActorStopped, MailboxFull) as lost:
+            _log.warning("%s is gone, and with it %s: %r", self._key, type(message).__name__, lost)
+
+
+_MISSING: dict[str, Any] = {}
+"""Stands for a body whose key is not in memory."""
+
+
+def _forgotten(later: Later) -> None:
+    """Nobody keeps a list of these."""

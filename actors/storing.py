@@ -1,0 +1,173 @@
+"""Storing: the one follower that folds. It takes the rooms' verdicts in the log's order and writes them down, gathered.
+
+A partition's stored place only moves over rows whose verdict is known. Where no room is awake to give one, storing folds by itself.
+"""
+
+import logging
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import trio
+
+from actors.keys import Key
+from actors.tails import Tails
+from actors.waking import wake
+from services.deciding import Fold, Outcome, Parts
+from services.heads import head_of
+from storage.ports.entry import Entry, Place
+from storage.ports.errors import StorageError
+from storage.ports.log import Accepted, Change, Log, Row, Storing
+
+_log = logging.getLogger("actors.storing")
+
+GATHER, GATHER_S = 500, 0.25
+ALONE_AFTER_S = 1.0
+"""A row without a verdict for so long is folded by storing itself."""
+BEHIND_S, BEHIND_BYTES = 30.0, 64 * 1024 * 1024
+RETRY_S = 1.0
+
+
+class Slot:
+    """A row on its way into storage."""
+
+    __slots__ = ("accepted", "changes", "head", "known", "row", "since")
+
+    def __init__(self, row: Row, since: float) -> None:
+        self.row, self.since, self.known = row, since, False
+        self.accepted: Accepted | None = None
+        self.changes: Sequence[Change] = ()
+        self.head: Change | None = None
+
+
+class Queue:
+    """One partition's rows that are not stored, in order."""
+
+    __slots__ = ("bytes", "by_place", "slots")
+
+    def __init__(self) -> None:
+        self.slots: deque[Slot] = deque()
+        self.by_place: dict[Place, Slot] = {}
+        self.bytes = 0
+
+
+class Storer:
+    """Gathers verdicts and writes them. Runs as a task of the worker."""
+
+    def __init__(self, log: Log, tails: Tails, parts: Parts, stored: Callable[[int], None] | None = None) -> None:
+        self._log, self._tails, self._parts = log, tails, parts
+        self._queues: dict[int, Queue] = {}
+        self._known, self._wanted = 0, trio.Event()
+        self.steps = 0
+
+    def begin(self, partition: int) -> None:
+        """Store a partition's rows from now on."""
+        self._queues[partition] = Queue()
+
+    def end(self, partition: int) -> None:
+        """Leave it to whoever follows it now."""
+        queue = self._queues.pop(partition, None)
+        self._known -= sum(slot.known for slot in queue.slots) if queue else 0
+
+    def expect(self, row: Row) -> None:
+        """A row was read: its verdict will come."""
+        queue = self._queues.get(row.partition)
+        if queue is not None:
+            slot = queue.by_place[row.place] = Slot(row, trio.current_time())
+            queue.slots.append(slot)
+            queue.bytes += len(row.data)
+
+    def decided(self, fold: Fold, row: Row, entry: Entry, outcome: Outcome) -> None:
+        """A verdict. Only the first counts; for a row that is stored already it does nothing."""
+        queue = self._queues.get(row.partition)
+        slot = queue.by_place.get(row.place) if queue else None
+        if slot is None or slot.known:
+            return
+        slot.known = True
+        self._known += 1
+        if outcome.what == "ok":
+            slot.accepted = Accepted(row, outcome.seq, outcome.n, entry.kind, entry.op)
+            slot.changes = outcome.changes
+            slot.head = Change(row.tenant, "heads", row.conversation, head_of(fold), row.place)
+        if self._known >= GATHER:
+            self._wanted.set()
+
+    def behind(self, partition: int) -> bool:
+        """Whether storing lags so far that sends there are refused."""
+        queue = self._queues.get(partition)
+        if queue is None or not queue.slots:
+            return False
+        return queue.bytes > BEHIND_BYTES or trio.current_time() - queue.slots[0].since > BEHIND_S
+
+    async def run(self) -> None:
+        """Store for as long as the worker lives."""
+        while True:
+            with trio.move_on_after(GATHER_S):
+                await self._wanted.wait()
+            self._wanted = trio.Event()
+            await self._round()
+
+    async def finish(self) -> None:
+        """Store what is known, before leaving."""
+        await self._round()
+
+    async def _round(self) -> None:
+        await self._fold_alone()
+        step, done = self._gathered()
+        if not step.places:
+            return
+        try:
+            with trio.fail_after(BEHIND_S):
+                await self._log.store(step)
+        except (StorageError, trio.TooSlowError) as error:
+            _log.warning("storing cannot go on and tries again: %r", error)
+            await trio.sleep(RETRY_S)
+            return
+        self._stored(step, done)
+
+    def _gathered(self) -> tuple[Storing, dict[int, int]]:
+        """One step: of each partition as many rows as have a verdict, from the first on."""
+        entries: list[Accepted] = []
+        changes: dict[tuple[str, str, str], Change] = {}
+        heads: dict[tuple[str, str], Change] = {}
+        places: dict[int, Place] = {}
+        done: dict[int, int] = {}
+        for partition, queue in self._queues.items():
+            for slot in queue.slots:
+                if not slot.known:
+                    break
+                done[partition] = done.get(partition, 0) + 1
+                places[partition] = slot.row.place
+                if slot.accepted is not None and slot.head is not None:
+                    entries.append(slot.accepted)
+                    changes.update(((change.tenant, change.collection, change.key), change) for change in slot.changes)
+                    heads[slot.head.tenant, slot.head.key] = slot.head
+        return Storing(entries, list(changes.values()), list(heads.values()), places), done
+
+    def _stored(self, step: Storing, done: dict[int, int]) -> None:
+        self.steps += 1
+        for partition, place in step.places.items():
+            queue = self._queues.get(partition)
+            while queue and queue.slots and queue.slots[0].row.place <= place:
+                slot = queue.slots.popleft()
+                del queue.by_place[slot.row.place]
+                queue.bytes -= len(slot.row.data)
+                self._known -= slot.known
+            self._tails.settle(partition, place)
+
+    async def _fold_alone(self) -> None:
+        """Fold the conversations whose rows have waited too long for a room's verdict."""
+        late = trio.current_time() - ALONE_AFTER_S
+        for partition, queue in list(self._queues.items()):
+            keys = {Key(slot.row.tenant, slot.row.conversation) for slot in queue.slots if not slot.known and slot.since <= late}
+            for key in sorted(keys):
+                try:
+                    with trio.fail_after(BEHIND_S):
+                        await wake(self._log, self._tails, self._parts, key, partition, self.decided)
+                except (StorageError, trio.TooSlowError) as error:
+                    _log.warning("storing cannot fold %s by itself and tries again: %r", key, error)
+
+
+def describe(storer: Storer) -> dict[str, Any]:
+    """How much waits, for people."""
+    return {"partitions": len(storer._queues), "waiting": sum(len(queue.slots) for queue in storer._queues.values()), "steps": storer.steps}

@@ -1,0 +1,55 @@
+"""What a room tells of its conversation, and to whom. Pure."""
+
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+from protocol.errors import Refused
+from services.acts import View
+from services.deciding import Fold
+from services.heads import head_of
+from services.rights import CAPABILITIES, capabilities, named, stranger
+from services.scope import Scope
+from storage.ports.entry import Place
+
+
+class Recent(NamedTuple):
+    """An accepted entry that storage does not have yet."""
+
+    seq: int
+    n: int
+    place: Place
+    data: bytes
+
+
+def view(fold: Fold, epoch: int, recent: Iterable[Recent], scope: Scope, asked: View) -> dict[str, Any]:
+    """What this scope may know. Raises Refused."""
+    told = {"head": head_of(fold), "epoch": epoch, **_standing(fold, scope, own=asked.own)}
+    if asked.what == "members":
+        told["rows"] = members(fold, asked.after, asked.limit)
+    if asked.what == "read":
+        rows = list(recent)
+        told["stored"] = rows[0].seq - 1 if rows else fold.seq
+        before = asked.before or fold.seq + 1
+        wanted = [(row.seq, row.n, row.data) for row in rows if asked.after < row.seq < before]
+        told["rows"] = wanted[: asked.limit] if asked.limit else wanted
+    return told
+
+
+def members(fold: Fold, after: int, limit: int) -> list[tuple[str, str, int, int]]:
+    """Members in order of joining, (user, role, joined at, nth), those after a `nth`."""
+    rows = sorted((member.nth, user, member.role, member.at) for user, member in fold.members.items() if member.nth > after)
+    return [(user, role, at, nth) for nth, user, role, at in rows[:limit]]
+
+
+def _standing(fold: Fold, scope: Scope, *, own: bool) -> dict[str, Any]:
+    if own:
+        return {"role": "", "capabilities": []}
+    if not fold.type or fold.deleted:
+        raise Refused("not_found", "There is no such conversation.", field="c")
+    if scope.is_application:
+        return {"role": "", "capabilities": named(frozenset(CAPABILITIES) - {"send"})}
+    member = fold.members.get(scope.user)
+    if member is None:
+        code = stranger(fold)
+        raise Refused(code, "There is no such conversation." if code == "not_found" else "", field="c")
+    return {"role": member.role, "capabilities": named(capabilities(fold, member.role))}
