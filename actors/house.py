@@ -36,6 +36,8 @@ class Spread(Protocol):
 
     def lags(self, worker: str, key: Key, head: int) -> None: ...
 
+    def gone(self, worker: str, key: Key) -> None: ...
+
 
 class Errands:
     """Short tasks that actors have run for them, each with a deadline; the outcome comes back as a call. Bounded."""

@@ -92,6 +92,8 @@ class Room(Actor[Message]):
         if self._desk.flight is not None:
             self._house.deadlines.landed(self._desk.flight.number)
         self._desk.refuse_all(moved(), TIMEOUT)
+        for worker in self._listeners:
+            self._house.spread.gone(worker, self._key)
 
     def _handle(self, message: Message) -> object:
         assert self._fold is not None or isinstance(message, Unlisten)

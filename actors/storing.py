@@ -5,7 +5,7 @@ A partition's stored place only moves over rows whose verdict is known. Where no
 
 import logging
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import trio
@@ -54,11 +54,13 @@ class Queue:
 class Storer:
     """Gathers verdicts and writes them. Runs as a task of the worker."""
 
-    def __init__(self, log: Log, tails: Tails, parts: Parts, stored: Callable[[int], None] | None = None) -> None:
+    def __init__(self, log: Log, tails: Tails, parts: Parts) -> None:
         self._log, self._tails, self._parts = log, tails, parts
         self._queues: dict[int, Queue] = {}
         self._known, self._wanted = 0, trio.Event()
         self.steps = 0
+        self.told: list[Callable[[Iterable[int]], None]] = []
+        """Called with the partitions in which entries were stored."""
 
     def begin(self, partition: int) -> None:
         """Store a partition's rows from now on."""
@@ -113,7 +115,7 @@ class Storer:
 
     async def _round(self) -> None:
         await self._fold_alone()
-        step, done = self._gathered()
+        step = self._gathered()
         if not step.places:
             return
         try:
@@ -123,28 +125,26 @@ class Storer:
             _log.warning("storing cannot go on and tries again: %r", error)
             await trio.sleep(RETRY_S)
             return
-        self._stored(step, done)
+        self._stored(step)
 
-    def _gathered(self) -> tuple[Storing, dict[int, int]]:
+    def _gathered(self) -> Storing:
         """One step: of each partition as many rows as have a verdict, from the first on."""
         entries: list[Accepted] = []
         changes: dict[tuple[str, str, str], Change] = {}
         heads: dict[tuple[str, str], Change] = {}
         places: dict[int, Place] = {}
-        done: dict[int, int] = {}
         for partition, queue in self._queues.items():
             for slot in queue.slots:
                 if not slot.known:
                     break
-                done[partition] = done.get(partition, 0) + 1
                 places[partition] = slot.row.place
                 if slot.accepted is not None and slot.head is not None:
                     entries.append(slot.accepted)
                     changes.update(((change.tenant, change.collection, change.key), change) for change in slot.changes)
                     heads[slot.head.tenant, slot.head.key] = slot.head
-        return Storing(entries, list(changes.values()), list(heads.values()), places), done
+        return Storing(entries, list(changes.values()), list(heads.values()), places)
 
-    def _stored(self, step: Storing, done: dict[int, int]) -> None:
+    def _stored(self, step: Storing) -> None:
         self.steps += 1
         for partition, place in step.places.items():
             queue = self._queues.get(partition)
@@ -154,6 +154,9 @@ class Storer:
                 queue.bytes -= len(slot.row.data)
                 self._known -= slot.known
             self._tails.settle(partition, place)
+        partitions = {accepted.row.partition for accepted in step.entries}
+        for tell in self.told if partitions else ():
+            tell(partitions)
 
     async def _fold_alone(self) -> None:
         """Fold the conversations whose rows have waited too long for a room's verdict."""

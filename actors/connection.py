@@ -1,0 +1,400 @@
+"""A connection: who it is, which command, in which order. It owns what its socket is sent and what it watches."""
+
+import logging
+from collections import deque
+from collections.abc import Awaitable, Mapping
+from functools import partial
+from typing import Any, ClassVar, NamedTuple, Protocol, cast
+
+import msgspec
+import trio
+
+from actors.dispatch import call, finish, make_params
+from actors.fanout import Fanout
+from actors.greeting import Greeter
+from actors.house import Errands
+from actors.keys import Key
+from actors.lanes import Lanes
+from actors.messages import Submit
+from actors.router import Router
+from actors.watching import Watching, watched_reply
+from protocol.closing import BAD_FRAME, NO_HELLO, PROTOCOL, REVOKED, TOKEN_EXPIRED, TOKEN_INVALID, Closing
+from protocol.codec import BadFrame, Command, decode_commands, pack, refuse_shape, write
+from protocol.errors import Refused
+from services.acts import Asked, Rooms, Verdict
+from services.commands import Command as Row
+from services.conversations.model import Named, Watch
+from services.conversations.rules import check_conversation
+from services.hello import Hello, RefreshToken
+from services.history import History
+from services.scope import Scope
+from services.tenants import Tenants
+from supervisor import Actor, Exit
+
+_log = logging.getLogger("actors.connection")
+
+MOST_OPEN = 1_024
+"""Commands of one connection that may be unanswered, or wait for `hello`."""
+WITHIN_S = 30.0
+TEXT = 1
+"""A text frame's opcode (RFC 6455, section 11.8)."""
+
+
+class Outbox(Protocol):
+    """What a connection sends by. Nothing here waits, but `wait_drained`."""
+
+    closed: bool
+
+    def send(self, payload: bytes, *, text: bool) -> None: ...
+
+    def send_frames(self, wire: bytes) -> None: ...
+
+    def close(self, code: int, reason: str = "") -> None: ...
+
+    async def wait_drained(self) -> None: ...
+
+
+class Socket(Protocol):
+    """A client's socket, as the transport hands it over."""
+
+    @property
+    def outbox(self) -> Outbox: ...
+
+    @property
+    def subprotocol(self) -> str | None: ...
+
+    def admitted(self) -> None: ...
+
+
+class Frames(NamedTuple):
+    """Messages of the client, in order: (opcode, payload)."""
+
+    frames: list[tuple[int, bytes]]
+
+
+class Opened(NamedTuple):
+    """The socket is open."""
+
+
+class Closed(NamedTuple):
+    """The socket has ended."""
+
+
+class NoHello(NamedTuple):
+    """The time for `hello` is over."""
+
+
+class Tick(NamedTuple):
+    """Time to tell heads, and to see whether the token still holds."""
+
+
+class Revoke(NamedTuple):
+    """The session is no more."""
+
+    reason: str
+
+
+Message = Opened | Frames | Closed | NoHello | Tick | Revoke
+
+
+class Desk:
+    """What all connections of a worker share."""
+
+    def __init__(self, *, table: Mapping[str, Row], router: Router, rooms: Rooms, fanout: Fanout, history: History, errands: Errands,
+                 tenants: Tenants, greeter: Greeter, epoch: int) -> None:
+        self.table, self.router, self.rooms, self.fanout, self.history = table, router, rooms, fanout, history
+        self.errands, self.tenants, self.greeter, self.epoch = errands, tenants, greeter, epoch
+
+
+class Connection(Actor[Message]):
+    """One client's socket. It takes commands from `hello` on; what the client sends in one go is handled in one go."""
+
+    __slots__ = ("_desk", "_early", "_greeting", "_lanes", "_open", "_requests", "_socket", "_watching", "expires_at", "name", "scope", "text")
+
+    mailbox: ClassVar[int] = 64
+
+    def __init__(self, desk: Desk, socket: Socket, name: str) -> None:
+        self._desk, self._socket, self.name = desk, socket, name
+        self.text = socket.subprotocol == "caas.v1.json"
+        self.scope: Scope | None = None
+        self.expires_at = 0
+        self._greeting = False
+        self._early: deque[Command] = deque()
+        self._open: set[int] = set()
+        self._requests = 0
+        self._lanes = Lanes(self._start)
+        self._watching: Watching | None = None
+
+    @property
+    def user(self) -> str:
+        """Internal id; empty before hello."""
+        return self.scope.user if self.scope else ""
+
+    @property
+    def closed(self) -> bool:
+        """Whether nothing more is sent."""
+        return self._socket.outbox.closed
+
+    def receive(self, message: Message) -> object:
+        """Frames, and what the worker tells it."""
+        match message:
+            case Frames():
+                self._frames(message.frames)
+            case NoHello():
+                self._impatient()
+            case Tick():
+                self._tick()
+            case Revoke():
+                self.send({"t": "session.revoked", "p": {"reason": message.reason}})
+                self.close(REVOKED)
+            case Closed():
+                self.ref.stop()
+        return None
+
+    async def stopped(self, exit: Exit) -> None:
+        """Let go of what it watches."""
+        if exit.error is not None:
+            self._socket.outbox.close(1011, "internal")
+        self._lanes.close()
+        if self._watching is not None:
+            self._watching.close()
+
+    def _impatient(self) -> None:
+        """`hello` has not come in time."""
+        if self._watching is None and not self._greeting:
+            self.close(NO_HELLO)
+
+    # Sending.
+
+    def send(self, frame: dict[str, Any]) -> None:
+        """One reply or push."""
+        self._socket.outbox.send((write if self.text else pack)(frame), text=self.text)
+
+    def send_frames(self, wire: bytes) -> None:
+        """A push that fan-out has framed already."""
+        self._socket.outbox.send_frames(wire)
+
+    async def wait_drained(self) -> None:
+        """Until the socket has taken most of what waits."""
+        await self._socket.outbox.wait_drained()
+
+    def close(self, closing: Closing) -> None:
+        """Say goodbye."""
+        self._socket.outbox.close(closing.code, closing.reason)
+
+    def dismissed(self, key: Key) -> None:
+        """Reading of this conversation has ended for this user."""
+        if self._watching is not None:
+            self._watching.leave(key)
+
+    # Receiving.
+
+    def _frames(self, frames: list[tuple[int, bytes]]) -> None:
+        for opcode, payload in frames:
+            if self.closed:
+                return
+            text = opcode == TEXT
+            if text != self.text:
+                return self.close(BAD_FRAME)
+            try:
+                commands = decode_commands(payload, text=text)
+                self._check_ids(commands)
+            except BadFrame:
+                return self.close(BAD_FRAME)
+            for command in commands:
+                self._command(command)
+
+    def _check_ids(self, commands: list[Command]) -> None:
+        """An `i` that is still unanswered makes the whole frame bad: nothing of it takes effect."""
+        seen: set[int] = set()
+        for command in commands:
+            if command.i and (command.i in self._open or command.i in seen):
+                raise BadFrame("an `i` that is not answered yet")
+            seen.add(command.i)
+
+    def _command(self, command: Command) -> None:
+        if self.closed:
+            return
+        if command.i:
+            self._open.add(command.i)
+        if command.m == "hello":
+            self._hello(command)
+        elif self._watching is not None:
+            self._run(command)
+        elif not self._greeting:
+            self.refuse(command, Refused("not_authenticated", "The first command must be `hello`."))
+            self.close(NO_HELLO)
+        elif len(self._early) < MOST_OPEN:
+            self._early.append(command)
+        else:
+            self.refuse(command, Refused("too_many", "Too many commands before `hello` was answered."))
+
+    def _run(self, command: Command) -> None:
+        if command.refusal is not None:
+            return self.refuse(command, command.refusal)
+        if len(self._open) > MOST_OPEN:
+            return self.refuse(command, Refused("too_many", "Too many commands are unanswered: wait for replies.",
+                                                limit=("unanswered", MOST_OPEN, len(self._open))))
+        try:
+            self._enter(command)
+        except Refused as refused:
+            self.refuse(command, refused)
+
+    def _enter(self, command: Command) -> None:
+        own = _OWN.get(command.m)
+        if own is not None:
+            params = _convert(command.p, own[0])
+            return self._lanes.enter(_lane(command), command, cast(Awaitable[Any], own[1](self, command, params)))
+        row = self._desk.table.get(command.m)
+        if row is None or self.scope is None:
+            raise Refused("unknown_command", f"There is no command `{command.m[:64]}`.", field="m")
+        params = make_params(row, command.p)
+        self._lanes.enter(_lane(command), command, call(row, self.scope, params))
+
+    def _start(self, command: Command, work: Asked | Awaitable[Any]) -> None:
+        """Its turn has come."""
+        assert self.scope is not None
+        lane = _lane(command)
+        if isinstance(work, Asked):
+            self._desk.router.post(Key(self.scope.tenant, work.act.conversation), Submit(work.act), partial(self._decided, command, lane, work))
+        elif not self._desk.errands.run(partial(_wait, work, self._desk.rooms, self.scope), partial(self._done, command, lane), WITHIN_S):
+            self._done(command, lane, None, Refused("too_many", "The server is busy: try again."))
+
+    def _decided(self, command: Command, lane: str, asked: Asked, verdict: Verdict | None, error: Exception | None) -> None:
+        if verdict is None:
+            self.refuse(command, error)
+        else:
+            self.reply(command, asked.answer(verdict))
+        self._lanes.leave(lane, act=True)
+
+    def _done(self, command: Command, lane: str, result: Any, error: Exception | None) -> None:
+        if error is not None:
+            self.refuse(command, error)
+        elif result is not None:
+            self._say(command, result)
+        if lane:
+            self._lanes.leave(lane, act=False)
+
+    def _say(self, command: Command, result: Any) -> None:
+        """The reply; a function makes it, and what belongs to it, in this very step."""
+        try:
+            self.reply(command, result() if callable(result) else result)
+        except Refused as refused:
+            self.refuse(command, refused)
+
+    def reply(self, command: Command, r: dict[str, Any]) -> None:
+        """Answer a command."""
+        self._open.discard(command.i)
+        if command.i and not self.closed:
+            self.send({"i": command.i, "r": r})
+
+    def refuse(self, command: Command, error: Exception | None) -> None:
+        """Refuse a command."""
+        self._open.discard(command.i)
+        if not isinstance(error, Refused):
+            refused = Refused("timeout") if isinstance(error, trio.TooSlowError) else Refused("internal")
+            _log.error("%s failed in %s", command.m, self.name, exc_info=error)
+        else:
+            refused = error
+        if command.i and not self.closed:
+            self._requests += 1
+            self.send({"i": command.i, "e": refused.to_wire(f"{self.name}-{self._requests}")})
+
+    # Hello and tokens.
+
+    def _hello(self, command: Command) -> None:
+        if self._greeting or self._watching is not None:
+            return self.refuse(command, command.refusal or Refused("bad_request", "`hello` was said already."))
+        self._greeting = True
+        self._desk.errands.run(partial(self._greet, command), partial(self._greeted, command), WITHIN_S)
+
+    async def _greet(self, command: Command) -> Any:
+        if command.refusal is not None:
+            raise command.refusal
+        return await self._desk.greeter.greet(self, _convert(command.p, Hello))
+
+    def _greeted(self, command: Command, greeting: Any, error: Exception | None) -> None:
+        self._greeting = False
+        if error is not None:
+            self.refuse(command, error)
+            return self.close(_closing_for(error))
+        if self.closed:
+            greeting.watching.close()
+            return
+        self._socket.admitted()
+        self.scope, self.expires_at, self._watching = greeting.scope, greeting.expires_at, greeting.watching
+        self.reply(command, greeting.begin())
+        while self._early and not self.closed:
+            self._run(self._early.popleft())
+
+    async def _refresh(self, command: Command, p: RefreshToken) -> dict[str, Any]:
+        authenticated = await self._desk.greeter.authenticate(p.token)
+        if self.scope is None or (authenticated.scope.tenant, authenticated.scope.user) != (self.scope.tenant, self.scope.user):
+            raise Refused("token_invalid", "The token is of another user.", field="token")
+        self.scope, self.expires_at = authenticated.scope, authenticated.expires_at
+        return {"expires_at": self.expires_at}
+
+    def _tick(self) -> None:
+        if self._watching is None or self.closed:
+            return
+        if self._desk.greeter.expired(self.expires_at):
+            return self.close(TOKEN_EXPIRED)
+        self.send({"t": "heads", "p": {"epoch": self._desk.epoch, "conversations": self._watching.moved_heads()}})
+
+    # Watching.
+
+    async def _watch(self, command: Command, p: Watch) -> Any:
+        assert self._watching is not None
+        watching, key = self._watching, self._key(p.c)
+        after, epoch = (None if value is msgspec.UNSET else value for value in (p.after, p.epoch))
+        found = await watching.prepare(p.c, key, after, epoch)
+        return lambda: watched_reply(found, watching.begin(found))
+
+    async def _unwatch(self, command: Command, p: Named) -> Any:
+        key = self._key(p.c)
+
+        def leave() -> dict[str, Any]:
+            if self._watching is not None and p.c != "me":
+                self._watching.leave(key)
+            return {}
+
+        return leave
+
+    def _key(self, wire: str) -> Key:
+        assert self.scope is not None
+        if wire == "me":
+            return Key(self.scope.tenant, self._desk.tenants.known(self.scope.tenant).personal(self.scope.user))
+        check_conversation(wire)
+        return Key(self.scope.tenant, wire)
+
+
+_OWN: dict[str, tuple[type[msgspec.Struct], Any]] = {
+    "token.refresh": (RefreshToken, Connection._refresh),
+    "conversation.watch": (Watch, Connection._watch),
+    "conversation.unwatch": (Named, Connection._unwatch),
+}
+"""Commands that only a connection can have."""
+
+
+async def _wait(work: Awaitable[Any], rooms: Rooms, scope: Scope) -> Any:
+    result = await work
+    return result if callable(result) else await finish(rooms, scope, result)
+
+
+def _convert(p: dict[str, Any], kind: type[Any]) -> Any:
+    try:
+        return msgspec.convert(p, kind, strict=True)
+    except msgspec.ValidationError as error:
+        raise refuse_shape(error) from error
+
+
+def _lane(command: Command) -> str:
+    """The conversation that a command speaks of; `conversation.create` names it by `id`."""
+    name = command.p.get("id" if command.m == "conversation.create" else "c")
+    return name if isinstance(name, str) else ""
+
+
+def _closing_for(error: Exception) -> Closing:
+    code = error.code if isinstance(error, Refused) else ""
+    return {"token_expired": TOKEN_EXPIRED, "token_invalid": TOKEN_INVALID}.get(code, PROTOCOL)
+

@@ -1,0 +1,99 @@
+"""All connections of a worker: an actor for each socket, woken by what the client sends; beats, revocations and draining."""
+
+import logging
+from collections import deque
+from typing import Protocol
+
+import trio
+
+from actors.connection import Closed, Connection, Desk, Frames, Message, NoHello, Opened, Revoke, Socket, Tick
+from protocol.limits import HEADS_EVERY_S, HELLO_WITHIN_S
+from supervisor import Actor, ActorStopped, Directory, MailboxFull, Ref, Supervisor
+
+_log = logging.getLogger("actors.connections")
+
+BEAT_S = 0.5
+
+
+class Held(Socket, Protocol):
+    """A socket as the transport keeps it; `state` is ours."""
+
+    @property
+    def id(self) -> int: ...
+
+
+class Connections:
+    """The transport's handler: its calls do not wait."""
+
+    def __init__(self, desk: Desk, supervisor: Supervisor, worker: str) -> None:
+        self._desk, self._worker = desk, worker
+        self._sockets: dict[str, Held] = {}
+        self._live: dict[str, Connection] = {}
+        self._strangers: deque[tuple[float, str]] = deque()
+        self.directory: Directory[Message] = Directory(supervisor, "connections", self._make)
+
+    def __len__(self) -> int:
+        return len(self._live)
+
+    # What the transport calls.
+
+    def opened(self, connection: Held) -> Ref[Message] | None:
+        """A socket is open: it has an actor from now on."""
+        name = f"{self._worker}-{connection.id}"
+        if connection.subprotocol is None:
+            connection.outbox.close(4504, "protocol")
+            return None
+        self._sockets[name] = connection
+        self._strangers.append((trio.current_time() + HELLO_WITHIN_S, name))
+        self.directory.send_nowait(name, Opened())
+        return self.directory.find(name)
+
+    def messages(self, connection: Held, batch: list[tuple[int, bytes]]) -> None:
+        """What one read brought."""
+        name = f"{self._worker}-{connection.id}"
+        if name in self._sockets:
+            self._tell(name, Frames(batch))
+
+    def closed(self, connection: Held, code: int) -> None:
+        """No more comes."""
+        name = f"{self._worker}-{connection.id}"
+        if self._sockets.pop(name, None) is not None:
+            self._tell(name, Closed())
+            self._live.pop(name, None)
+
+    # What the worker calls.
+
+    def revoke(self, tenant: str, sessions: list[str], user: str) -> None:
+        """Sessions are no more (or all of a user): say so, and close."""
+        for name, connection in list(self._live.items()):
+            scope = connection.scope
+            if scope is not None and scope.tenant == tenant and (scope.session in sessions or (user and scope.user == user)):
+                self._tell(name, Revoke("revoked"))
+
+    async def beat(self) -> None:
+        """Close who does not say hello; tell heads, each connection at its own moment of the 25 s."""
+        beats = int(HEADS_EVERY_S / BEAT_S)
+        turn = 0
+        while True:
+            await trio.sleep(BEAT_S)
+            turn = (turn + 1) % beats
+            now = trio.current_time()
+            while self._strangers and self._strangers[0][0] <= now:
+                self._tell(self._strangers.popleft()[1], NoHello())
+            for name in [name for at, name in enumerate(list(self._live)) if at % beats == turn]:
+                self._tell(name, Tick())
+
+    def _make(self, name: str) -> Actor[Message]:
+        connection = self._live[name] = Connection(self._desk, self._sockets[name], name)
+        return connection
+
+    def _tell(self, name: str, message: Message) -> None:
+        ref = self.directory.find(name)
+        if ref is None:
+            return
+        try:
+            ref.send_nowait(message)
+        except MailboxFull:
+            self._sockets[name].outbox.close(4429, "too_many")
+        except ActorStopped:
+            return  # it has just ended; its socket is being closed

@@ -1,0 +1,233 @@
+"""Fan-out: from one conversation's room to every connection here that watches it. Encoded once, the same bytes to everybody.
+
+An *audience* is this worker's share of a conversation's listeners. It follows the room (here or on another worker) by seq: it passes
+on what comes next, drops what it had, and fetches what it lacks; so neither a lost link nor a new owner loses or doubles anything.
+"""
+
+import logging
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+import msgspec
+import trio
+
+from actors.house import Errands
+from actors.keys import Key
+from actors.router import Router
+from protocol.codec import pack, write
+from protocol.errors import Refused
+from services.history import History
+from services.scope import Scope
+
+_log = logging.getLogger("actors.fanout")
+_unpack = msgspec.msgpack.Decoder().decode
+
+PAGE = 200
+AGAIN_S = 0.5
+MOST_EARLY = 10_000
+
+Frame = Callable[[bytes, bool], bytes]
+"""From a payload, and whether it is text, to the whole frame."""
+
+
+class Listener(Protocol):
+    """A connection, as fan-out sees it."""
+
+    @property
+    def text(self) -> bool: ...
+
+    @property
+    def user(self) -> str:
+        """Internal id."""
+        ...
+
+    def send_frames(self, wire: bytes) -> None: ...
+
+    def dismissed(self, key: Key) -> None:
+        """Its reading of a conversation has ended."""
+        ...
+
+
+class Audience:
+    """The connections of this worker that watch one conversation. Those in `live` have been sent everything up to `last`."""
+
+    __slots__ = ("ahead", "early", "ended", "following", "key", "last", "live", "ready", "watchers")
+
+    def __init__(self, key: Key) -> None:
+        self.key, self.last = key, 0
+        self.watchers: dict[Listener, None] = {}
+        self.live: dict[Listener, None] = {}
+        self.ahead: dict[Listener, int] = {}  # have been sent more than `last`: live when it gets there
+        self.ended: dict[str, int] = {}  # users whose reading ended, and at which seq
+        self.early: dict[int, tuple[bytes, Sequence[str]]] = {}  # came while `following` is being made good
+        self.following = False
+        self.ready: trio.Event | None = None
+
+    def join(self, listener: Listener, last: int) -> None:
+        """Live from now on; it has been sent everything up to `last`, which is not before our own."""
+        if last > self.last:
+            self.ahead[listener] = last
+        else:
+            self.live[listener] = None
+
+
+class Fanout:
+    """All audiences of a worker."""
+
+    def __init__(self, router: Router, history: History, errands: Errands, frame: Frame) -> None:
+        self._router, self._history, self._errands, self._frame = router, history, errands, frame
+        self._audiences: dict[Key, Audience] = {}
+        self.deliveries = 0
+
+    def __len__(self) -> int:
+        return len(self._audiences)
+
+    async def watch(self, key: Key, listener: Listener) -> Audience:
+        """The conversation's audience, following its room. The listener counts from now on, but gets nothing until it joins."""
+        audience = self._audiences.get(key)
+        if audience is None:
+            audience = self._audiences[key] = Audience(key)
+        audience.watchers[listener] = None
+        if audience.following:
+            return audience
+        if audience.ready is None:
+            audience.ready = trio.Event()
+            self._follow(audience)
+        with trio.move_on_after(10):
+            await audience.ready.wait()
+        if not audience.following:
+            self.leave(audience, listener)
+            raise Refused("unavailable", "The conversation cannot be followed right now: try again.")
+        return audience
+
+    def leave(self, audience: Audience, listener: Listener) -> None:
+        """The listener watches no more; the last one out ends the audience."""
+        for books in (audience.watchers, audience.live, audience.ahead):
+            books.pop(listener, None)
+        if not audience.watchers and self._audiences.get(audience.key) is audience:
+            del self._audiences[audience.key]
+            self._router.unlisten(audience.key)
+
+    def take(self, key: Key, seq: int, push: bytes, ended: Sequence[str]) -> None:
+        """A push from the room."""
+        audience = self._audiences.get(key)
+        if audience is None or seq <= audience.last:
+            return
+        if audience.following and seq == audience.last + 1:
+            self._pass_on(audience, seq, push, ended)
+            return
+        if len(audience.early) < MOST_EARLY:
+            audience.early[seq] = (push, ended)
+        if audience.following:
+            self.refollow(key)
+
+    def refollow(self, key: Key) -> None:
+        """The room may have moved, or something was missed: listen anew, from what was passed on last."""
+        audience = self._audiences.get(key)
+        if audience is not None and audience.following:
+            audience.following, audience.ready = False, trio.Event()
+            self._follow(audience)
+
+    def refollow_where(self, concerned: Callable[[Key], bool]) -> None:
+        """As refollow, for all conversations that are concerned."""
+        for key in [key for key in self._audiences if concerned(key)]:
+            self.refollow(key)
+
+    def lags(self, key: Key, head: int) -> None:
+        """The room knows that something was not told."""
+        audience = self._audiences.get(key)
+        if audience is not None and audience.last < head:
+            self.refollow(key)
+
+    def _follow(self, audience: Audience) -> None:
+        if not self._errands.run(lambda: self._make_good(audience), lambda _, error: self._made_good(audience, error), 60.0):
+            self._made_good(audience, Refused("too_many"))
+
+    async def _make_good(self, audience: Audience) -> None:
+        head = await self._router.listen(audience.key)
+        if not audience.last and not audience.live:
+            audience.last = head
+        while audience.last < head and audience.watchers:
+            scope = Scope(audience.key.tenant)
+            passage = await self._history.after(scope, audience.key.conversation, audience.last, PAGE, own=audience.key.conversation[:1] == "~")
+            for push in await self._history.pushes(scope, passage.rows, _shown_as(passage.view)):
+                self._pass_on(audience, push["s"], pack(push), ())
+            if not passage.rows:
+                break
+
+    def _made_good(self, audience: Audience, error: Exception | None) -> None:
+        if self._audiences.get(audience.key) is not audience:
+            return
+        if error is not None:
+            if not isinstance(error, Refused):
+                _log.warning("%s cannot be followed and is tried again: %r", audience.key, error)
+            self._errands.run(lambda: self._later(audience), lambda _, failed: self._made_good(audience, failed), 60.0)
+            return
+        audience.following = True
+        while (early := audience.early.pop(audience.last + 1, None)) is not None:
+            self._pass_on(audience, audience.last + 1, *early)
+        audience.early = {seq: row for seq, row in audience.early.items() if seq > audience.last}
+        if audience.ready is not None:
+            audience.ready.set()
+        if audience.early:
+            self.refollow(audience.key)
+
+    async def _later(self, audience: Audience) -> None:
+        await trio.sleep(AGAIN_S)
+        await self._make_good(audience)
+
+    def _pass_on(self, audience: Audience, seq: int, push: bytes, ended: Sequence[str]) -> None:
+        """The hot loop: the same bytes to every listener."""
+        audience.last = seq
+        wire = self._frame(push, False)
+        twin = b""
+        for listener in audience.live:
+            if listener.text:
+                twin = twin or self._frame(write(_unpack(push)), True)
+                listener.send_frames(twin)
+            else:
+                listener.send_frames(wire)
+        self.deliveries += len(audience.live)
+        if audience.ahead:
+            for listener in [listener for listener, last in audience.ahead.items() if last <= seq]:
+                del audience.ahead[listener]
+                audience.live[listener] = None
+        if ended:
+            self._end(audience, seq, ended)
+
+    def _end(self, audience: Audience, seq: int, ended: Sequence[str]) -> None:
+        audience.ended.update(dict.fromkeys(ended, seq))
+        for listener in [listener for listener in audience.watchers if listener.user in ended]:
+            listener.dismissed(audience.key)
+
+
+def _shown_as(view: dict[str, Any]) -> str:
+    return "" if view["head"]["type"] else "me"
+
+
+class Spreader:
+    """Where a room's pushes go: this worker's audiences directly, those of others over the links."""
+
+    def __init__(self, me: str, fanout: Fanout, tell: Callable[[str, object], bool]) -> None:
+        self._me, self._fanout, self._tell = me, fanout, tell
+
+    def spread(self, worker: str, key: Key, seq: int, push: bytes, ended: Sequence[str]) -> None:
+        """One push to one worker. What a link does not take is fetched again when it is back."""
+        if worker == self._me:
+            self._fanout.take(key, seq, push, ended)
+        else:
+            self._tell(worker, ["push", *key, seq, push, list(ended)])
+
+    def lags(self, worker: str, key: Key, head: int) -> None:
+        """Tell a worker that it lacks something up to `head`."""
+        if worker == self._me:
+            self._fanout.lags(key, head)
+        else:
+            self._tell(worker, ["lags", *key, head])
+
+    def gone(self, worker: str, key: Key) -> None:
+        """The room has ended while somebody listened: they listen anew."""
+        if worker == self._me:
+            self._fanout.refollow(key)
+        else:
+            self._tell(worker, ["gone", *key])

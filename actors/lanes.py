@@ -1,0 +1,89 @@
+"""Lanes: the commands of one connection, in order within each conversation, as many at once as order allows.
+
+Acts follow each other without waiting (the room keeps their order). What reads, or has to look something up first, runs alone in its
+lane: after all that came before it, before all that comes after.
+"""
+
+from collections import deque
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from services.acts import Asked
+
+Start = Callable[[Any, Asked | Awaitable[Any]], None]
+
+
+class Lane:
+    """One conversation's commands on one connection."""
+
+    __slots__ = ("acts", "alone", "waiting")
+
+    def __init__(self) -> None:
+        self.acts, self.alone = 0, False
+        self.waiting: deque[tuple[Any, Asked | Awaitable[Any]]] = deque()
+
+    @property
+    def empty(self) -> bool:
+        """Whether nothing is under way or waits."""
+        return not (self.acts or self.alone or self.waiting)
+
+    def may(self, work: Asked | Awaitable[Any]) -> bool:
+        """Whether this may start now, with nothing waiting before it."""
+        return not self.alone and (isinstance(work, Asked) or not self.acts)
+
+
+class Lanes:
+    """All lanes of a connection, by conversation. Commands that speak of none have no order."""
+
+    __slots__ = ("_lanes", "_start")
+
+    def __init__(self, start: Start) -> None:
+        self._lanes: dict[str, Lane] = {}
+        self._start = start
+
+    def enter(self, conversation: str, command: Any, work: Asked | Awaitable[Any]) -> None:
+        """Start it, or have it wait for its turn."""
+        if not conversation:
+            self._start(command, work)
+            return
+        lane = self._lanes.setdefault(conversation, Lane())
+        if lane.waiting or not lane.may(work):
+            lane.waiting.append((command, work))
+        else:
+            self._begin(lane, command, work)
+
+    def leave(self, conversation: str, *, act: bool) -> None:
+        """It is done (an act: it has its verdict)."""
+        lane = self._lanes.get(conversation)
+        if lane is None:
+            return
+        if act:
+            lane.acts -= 1
+        else:
+            lane.alone = False
+        while lane.waiting and lane.may(lane.waiting[0][1]):
+            self._begin(lane, *lane.waiting.popleft())
+        if lane.empty:
+            self._lanes.pop(conversation, None)
+
+    def close(self) -> None:
+        """Nothing that waits will be started."""
+        for lane in self._lanes.values():
+            for _, work in lane.waiting:
+                if not isinstance(work, Asked):
+                    discard(work)
+            lane.waiting.clear()
+
+    def _begin(self, lane: Lane, command: Any, work: Asked | Awaitable[Any]) -> None:
+        if isinstance(work, Asked):
+            lane.acts += 1
+        else:
+            lane.alone = True
+        self._start(command, work)
+
+
+def discard(work: Awaitable[Any]) -> None:
+    """A coroutine that will not be run."""
+    close = getattr(work, "close", None)
+    if close is not None:
+        close()

@@ -1,0 +1,178 @@
+"""From a conversation to its room: here, or on the worker that the ring names."""
+
+import logging
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol, cast
+
+import trio
+
+from actors.carrying import carried, carried_answer, carry, carry_answer
+from actors.keys import Key, partition_of
+from actors.messages import Ask, Listen, Message, Rows, Submit, Unlisten
+from actors.waking import moved
+from protocol.errors import Refused
+from protocol.limits import VERDICT_WITHIN_S
+from services.acts import Act, Verdict, View
+from services.scope import Scope
+from storage.ports.log import Row
+from supervisor import ActorStopped, AskTimeout, Directory, MailboxFull, Quarantined
+from supervisor.ring import Ring
+
+_log = logging.getLogger("actors.router")
+
+AGAIN_S = 0.1
+VIEW_WITHIN_S = 5.0
+Settle = Callable[[Any, Exception | None], None]
+
+
+class Links(Protocol):
+    """What is needed of the links to the other workers of the node."""
+
+    def post(self, worker: str, message: object, reply: Settle, timeout: float = 10.0) -> None: ...
+
+    def tell(self, worker: str, message: object) -> bool: ...
+
+
+class Router:
+    """Knows the ring. Implements `services.acts.Rooms`."""
+
+    def __init__(self, me: str, rooms: Directory[Message], links: Links, partitions: int) -> None:
+        self._me, self._rooms, self._links, self._partitions = me, rooms, links, partitions
+        self._owners: list[str] = [me] * partitions
+
+    def take_ring(self, ring: Ring) -> set[int]:
+        """Route by this ring from now on; the partitions whose owner changed."""
+        before, self._owners = self._owners, [ring.owner(partition) for partition in range(self._partitions)]
+        return {partition for partition in range(self._partitions) if before[partition] != self._owners[partition]}
+
+    def owned(self) -> set[int]:
+        """The partitions that the ring gives this worker."""
+        return {partition for partition, owner in enumerate(self._owners) if owner == self._me}
+
+    def owner(self, key: Key) -> str:
+        """The worker that looks after a conversation."""
+        return self._owners[partition_of(key, self._partitions)]
+
+    def post(self, key: Key, message: Message, reply: Settle) -> None:
+        """Hand a message to the room, wherever it is, in the order of calls. `reply` is called once; errors are Refused."""
+        owner = self.owner(key)
+        if owner == self._me:
+            self.post_here(key, message, reply)
+        else:
+            self._links.post(owner, carry(key, message), lambda answer, error: reply(None if error else carried_answer(answer), error), VERDICT_WITHIN_S + 1)
+
+    def post_here(self, key: Key, message: Message, reply: Settle) -> None:
+        """Hand it to the room on this worker."""
+        try:
+            self._rooms.post(name_of(key), message, lambda answer, error: reply(answer, refused(error)))
+        except (ActorStopped, MailboxFull, Quarantined) as error:
+            reply(None, refused(error))
+
+    def serve(self, parts: list[Any], reply: Settle) -> None:
+        """A sibling worker asks for one of our rooms."""
+        key, message = carried(parts)
+        self.post_here(key, message, lambda answer, error: reply(None if error else carry_answer(answer), error))
+
+    def deliver(self, key: Key, rows: list[Row]) -> None:
+        """What the log gave back for a conversation."""
+        try:
+            self._rooms.send_nowait(name_of(key), Rows(rows))
+        except (ActorStopped, MailboxFull, Quarantined) as error:
+            _log.warning("%s does not take its rows, storing folds them by itself: %r", key, error)
+
+    async def submit(self, scope: Scope, act: Act) -> Verdict:
+        """Have an act decided. Raises Refused."""
+        key = Key(scope.tenant, act.conversation)
+        return cast(Verdict, await _answer(lambda reply: self.post(key, Submit(act), reply)))
+
+    async def submit_all(self, acts: Sequence[tuple[Scope, Act]]) -> None:
+        """Have several acts decided at once, each in its own conversation. Raises the first Refused that may be tried again."""
+        waiting = len(acts)
+        done, failed = trio.Event(), list[Refused]()
+
+        def settle(answer: Any, error: Exception | None) -> None:
+            nonlocal waiting
+            waiting -= 1
+            if isinstance(error, Refused) and error.retryable:
+                failed.append(error)
+            if not waiting:
+                done.set()
+
+        for scope, act in acts:
+            self.post(Key(scope.tenant, act.conversation), Submit(act), settle)
+        with trio.move_on_after(VERDICT_WITHIN_S + 2):
+            await done.wait()
+        if failed or waiting:
+            raise failed[0] if failed else Refused("timeout")
+
+    async def view(self, scope: Scope, conversation: str, ask: View) -> dict[str, Any]:
+        """Ask the room. Asking again does no harm, so a room that is just moving is asked again for a while."""
+        key = Key(scope.tenant, conversation)
+        return cast(dict[str, Any], await self._patiently(lambda reply: self.post(key, Ask(scope, ask), reply)))
+
+    async def listen(self, key: Key) -> int:
+        """Have the room's pushes sent to this worker from now on; the seq after which they follow."""
+        return cast(int, await self._patiently(lambda reply: self.post(key, Listen(self._me), reply)))
+
+    def unlisten(self, key: Key) -> None:
+        """No more of them."""
+        self.post(key, Unlisten(self._me), lambda answer, error: None)
+
+    async def _patiently(self, post: Callable[[Settle], None]) -> Any:
+        until = trio.current_time() + VIEW_WITHIN_S
+        while True:
+            try:
+                return await _answer(post)
+            except Refused as refused:
+                if not refused.retryable or trio.current_time() > until or refused.field:
+                    raise
+            await trio.sleep(AGAIN_S)
+
+
+def name_of(key: Key) -> str:
+    """The room's name in the directory."""
+    return f"{key.tenant}/{key.conversation}"
+
+
+def key_of(name: str) -> Key:
+    """And back."""
+    tenant, _, conversation = name.partition("/")
+    return Key(tenant, conversation)
+
+
+def refused(error: Exception | None) -> Exception | None:
+    """What went wrong with an actor, as a client is told."""
+    match error:
+        case None | Refused():
+            return error
+        case ActorStopped(begun=False):
+            return moved()
+        case Quarantined():
+            return Refused("unavailable", "This conversation is being looked at: try again later.", retry_after_ms=int(error.retry_after * 1000))
+        case MailboxFull():
+            return Refused("too_many", "Too much waits in this conversation: slow down.")
+        case ActorStopped() | AskTimeout():
+            return Refused("timeout")
+        case _:
+            _log.error("a room failed", exc_info=error)
+            return Refused("internal")
+
+
+async def _answer(post: Callable[[Settle], None]) -> Any:
+    """Wait for the one call of a reply. Raises what it brings, or `timeout`."""
+    done = trio.Event()
+    held: list[tuple[Any, Exception | None]] = []
+
+    def settle(answer: Any, error: Exception | None) -> None:
+        held.append((answer, error))
+        done.set()
+
+    post(settle)
+    with trio.move_on_after(VERDICT_WITHIN_S + 2):
+        await done.wait()
+    if not held:
+        raise Refused("timeout")
+    answer, error = held[0]
+    if error is not None:
+        raise error
+    return answer

@@ -1,0 +1,181 @@
+"""What one connection watches: joining an audience in one step with the reply, and catching up at the pace of its socket."""
+
+from collections import deque
+
+from typing import Any, Protocol
+
+import trio
+
+from actors.fanout import Audience, Fanout, Listener
+from actors.house import Errands
+from actors.keys import Key
+from protocol.errors import Refused
+from services.acts import Rooms, View
+from services.conversations.service import about
+from services.history import History
+from services.scope import Scope
+
+PAGE = 200
+AGAIN_S = 0.25
+
+
+class Client(Listener, Protocol):
+    """The connection, as watching sees it."""
+
+    @property
+    def closed(self) -> bool: ...
+
+    def send(self, frame: dict[str, Any]) -> None: ...
+
+    async def wait_drained(self) -> None: ...
+
+
+class Watch:
+    """One conversation that a connection watches. `last` is what it was sent, while it is not live."""
+
+    __slots__ = ("audience", "head_told", "last", "over", "wire")
+
+    def __init__(self, wire: str, audience: Audience, last: int) -> None:
+        self.wire, self.audience, self.last = wire, audience, last
+        self.head_told, self.over = last, False
+
+
+class Watched:
+    """What a watch was found to be, before it begins: the reply is made and the connection joins in one step."""
+
+    __slots__ = ("after", "audience", "epoch", "key", "said_epoch", "view", "wire")
+
+    def __init__(self, wire: str, key: Key, audience: Audience, view: dict[str, Any], after: int | None, said_epoch: int | None) -> None:
+        self.wire, self.key, self.audience, self.view, self.after = wire, key, audience, view, after
+        self.epoch: int = view["epoch"]
+        self.said_epoch = self.epoch if said_epoch is None else said_epoch
+
+
+class Watching:
+    """All that a connection watches."""
+
+    __slots__ = ("_behind", "_client", "_errands", "_fanout", "_history", "_over", "_prepared", "_rooms", "_running", "_scope", "epoch", "watches")
+
+    def __init__(self, client: Client, scope: Scope, rooms: Rooms, fanout: Fanout, history: History, errands: Errands, epoch: int) -> None:
+        self._client, self._scope, self._rooms = client, scope, rooms
+        self._fanout, self._history, self._errands, self.epoch = fanout, history, errands, epoch
+        self.watches: dict[Key, Watch] = {}
+        self._behind: deque[Watch] = deque()
+        self._prepared: dict[Key, Audience] = {}  # looked at, and not begun yet
+        self._running = self._over = False
+
+    async def prepare(self, wire: str, key: Key, after: int | None, epoch: int | None) -> Watched:
+        """Look at the conversation, and be counted among its audience. Raises Refused."""
+        own = wire == "me"
+        floor = after if after is not None and epoch in (None, self.epoch) else 0
+        view = await self._rooms.view(self._scope, key.conversation, View("about", own=own, floor=floor))
+        audience = await self._fanout.watch(key, self._client)
+        if key not in self.watches:
+            self._prepared[key] = audience
+            if self._over:
+                self.close()
+        return Watched(wire, key, audience, view, after, epoch)
+
+    def begin(self, found: Watched) -> dict[str, Any]:
+        """Join, in the same step as the reply is made: *watched*. Raises Refused when reading has ended in between."""
+        audience = found.audience
+        self._prepared.pop(found.key, None)
+        if audience.ended.get(self._scope.user, 0) > found.view["head"]["seq"]:
+            self._fanout.leave(audience, self._client)
+            raise Refused("not_found", "There is no such conversation.", field="c")
+        told: dict[str, Any] = {"head": audience.last, "epoch": found.epoch, "read": {}, "delivered": {}}
+        watch = self.watches.get(found.key)
+        if watch is None:
+            watch = self.watches[found.key] = Watch(found.wire, audience, audience.last)
+            told |= self._enter(watch, found)
+        return told
+
+    def leave(self, key: Key) -> None:
+        """Watch no more."""
+        watch = self.watches.pop(key, None)
+        if watch is not None:
+            watch.over = True
+            self._fanout.leave(watch.audience, self._client)
+
+    def close(self) -> None:
+        """The connection has ended."""
+        self._over = True
+        for key in list(self.watches):
+            self.leave(key)
+        while self._prepared:
+            self._fanout.leave(self._prepared.popitem()[1], self._client)
+
+    def moved_heads(self) -> dict[str, int]:
+        """The heads that moved since they were told last."""
+        heads = {}
+        for watch in self.watches.values():
+            if watch.audience.last > watch.head_told:
+                heads[watch.wire] = watch.head_told = watch.audience.last
+        return heads
+
+    def _enter(self, watch: Watch, found: Watched) -> dict[str, Any]:
+        audience, after, floor = watch.audience, found.after, found.view["head"]["floor"][0]
+        if after is None:
+            audience.join(self._client, audience.last)
+            return {}
+        if found.said_epoch != found.epoch:
+            audience.join(self._client, audience.last)
+            return {"gap": {"from": 1, "to": audience.last}}
+        gap = {"gap": {"from": after + 1, "to": floor}} if after < floor else {}
+        watch.last = max(after, floor)
+        if watch.last >= audience.last:
+            audience.join(self._client, watch.last)
+            return gap
+        self._behind.append(watch)
+        self._catch_up()
+        return {"from": watch.last + 1, "to": audience.last, **gap}
+
+    def _catch_up(self) -> None:
+        if not self._running:
+            self._running = True
+            if not self._errands.run(self._run, self._ran, 24 * 3600.0):
+                self._ran(None, Refused("too_many"))
+
+    def _ran(self, _: Any, error: Exception | None) -> None:
+        self._running = False
+        if self._behind and not self._client.closed:
+            self._errands.run(lambda: trio.sleep(AGAIN_S), lambda _, failed: self._catch_up(), 10.0)
+
+    async def _run(self) -> None:
+        """Page by page, in turn between conversations, no faster than the socket drains."""
+        while self._behind and not self._client.closed:
+            watch = self._behind[0]
+            if not watch.over and not await self._page(watch):
+                self._behind.rotate(-1)
+                await self._client.wait_drained()
+            else:
+                self._behind.remove(watch)
+
+    async def _page(self, watch: Watch) -> bool:
+        """Send one page; True when the watch is live (or over)."""
+        try:
+            passage = await self._history.after(self._scope, watch.audience.key.conversation, watch.last, PAGE, own=watch.wire == "me")
+            pushes = await self._history.pushes(self._scope, passage.rows, "me" if watch.wire == "me" else "")
+        except Refused as refused:
+            return await self._refused(watch, refused)
+        if watch.over or self._client.closed:
+            return True
+        for push in pushes:
+            self._client.send(push)
+            watch.last = push["s"]
+        if watch.last < watch.audience.last:
+            return False
+        watch.audience.join(self._client, watch.last)
+        return True
+
+    async def _refused(self, watch: Watch, refused: Refused) -> bool:
+        if refused.retryable:
+            await trio.sleep(AGAIN_S)
+            return False
+        self.leave(watch.audience.key)
+        return True
+
+
+def watched_reply(found: Watched, told: dict[str, Any]) -> dict[str, Any]:
+    """The reply to `conversation.watch`."""
+    return {**about(found.key.conversation, found.view), **told}
