@@ -39,12 +39,14 @@ async def open_asgi(app: "ASGIFramework") -> AsyncIterator[ServeHTTP]:
     async with trio.open_nursery() as nursery:
         await nursery.start(lifespan.handle_lifespan)
         await lifespan.wait_for_startup()
+        await trio.lowlevel.checkpoint()  # a start that failed arrives here as a cancellation, and leaves as its own error
         try:
             yield serve
         finally:
             await context.terminated.set()
-            with trio.CancelScope(shield=True):  # both waits have time limits of their own
-                await lifespan.wait_for_shutdown()
+            if not lifespan.shutdown.is_set():
+                with trio.CancelScope(shield=True):  # has a time limit of its own
+                    await lifespan.wait_for_shutdown()
             nursery.cancel_scope.cancel()
 
 

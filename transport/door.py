@@ -37,6 +37,11 @@ class Door:
         most = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
         self._last_descriptor = int(most * (1 - self.limits.descriptors_kept))
 
+    @property
+    def inside(self) -> int:
+        """Sockets counted in and not out yet."""
+        return sum(self._of.values())
+
     def enter(self, address: str, descriptor: int, now: float) -> bool:
         """Whether a socket just accepted may stay; `now` in seconds. One that may counts until `left`."""
         # The kernel gives the lowest free descriptor, so its number says how many are taken.

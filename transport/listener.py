@@ -130,6 +130,7 @@ class Listener:
 
     async def _greet(self, sock: socket.socket, visit: "_Visit") -> None:
         """A plain socket is read directly: the hub takes it as it is, and no bytes are asked for twice."""
+
         async def receive() -> bytes:
             await trio.lowlevel.wait_readable(sock)
             return sock.recv(_RECEIVE)
