@@ -36,10 +36,20 @@ async def open_asgi(app: "ASGIFramework") -> AsyncIterator[ServeHTTP]:
     async def serve(stream: "ReplayStream") -> None:
         await TCPServer(wrapper, config, context, state, stream)  # type: ignore[arg-type]  # has all that it uses of a stream
 
+    ended = trio.Event()
+
+    async def live(*, task_status: trio.TaskStatus[None]) -> None:
+        try:
+            await lifespan.handle_lifespan(task_status=task_status)
+        finally:
+            ended.set()
+
     async with trio.open_nursery() as nursery:
-        await nursery.start(lifespan.handle_lifespan)
+        await nursery.start(live)
         await lifespan.wait_for_startup()
-        await trio.lowlevel.checkpoint()  # a start that failed arrives here as a cancellation, and leaves as its own error
+        if lifespan.shutdown.is_set():  # it has none, or could not start: then its error ends us here
+            await ended.wait()
+            await trio.lowlevel.checkpoint()
         try:
             yield serve
         finally:
