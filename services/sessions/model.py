@@ -1,0 +1,62 @@
+"""What is said and kept of sessions."""
+
+from typing import Final, NamedTuple
+
+import msgspec
+
+from services.scope import Scope
+from services.users.model import Profile
+
+TOKEN_MS: Final = 15 * 60_000
+"""How long a user token is valid."""
+SESSION_MS: Final = 7 * 24 * 3_600_000
+"""How long a session can be refreshed, from when it was made."""
+GRACE_MS: Final = 10_000
+"""A refresh token used again so soon gets the same answer: the first one may have been lost on its way."""
+AHEAD_MS: Final = 60_000
+"""A token from so far in the future is taken: clocks of servers differ."""
+LONGEST_TOKEN: Final = 4_096
+
+
+class CreateSession(msgspec.Struct, frozen=True):
+    """`POST /sessions/create`."""
+
+    user: Profile
+
+
+class RefreshSession(msgspec.Struct, frozen=True):
+    """`POST /sessions/refresh`."""
+
+    refresh_token: str
+
+
+class Authenticated(NamedTuple):
+    """Who a token speaks for, and until when."""
+
+    scope: Scope
+    expires_at_ms: int
+
+
+class Session(msgspec.Struct, frozen=True):
+    """A session as stored. Ending one deletes it, and a document once deleted does not come back: what is not there is over."""
+
+    user: str
+    """Internal id."""
+    external: str
+    created_at: int
+    number: int
+    """How often it has been refreshed."""
+    refresh: bytes
+    """SHA-256 of the refresh token that is valid now."""
+    refreshed_at: int
+
+
+class Claims(NamedTuple):
+    """What a user token says."""
+
+    tenant: str
+    user: str
+    external: str
+    session: str
+    from_ms: int
+    until_ms: int
