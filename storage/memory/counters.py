@@ -1,0 +1,47 @@
+"""Counters in memory."""
+
+from collections.abc import Sequence
+
+import trio
+
+from storage.memory.store import Store
+from storage.ports.scope import Tenanted
+
+
+class MemoryCounters:
+    """The port Counters."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    async def add(self, scope: Tenanted, name: str, amount: int = 1) -> int:
+        """See the port."""
+        await trio.lowlevel.checkpoint()
+        key = (scope.tenant, name)
+        value = self._store.numbers[key] = self._store.numbers.get(key, 0) + amount
+        return value
+
+    async def read(self, scope: Tenanted, names: Sequence[str]) -> list[int]:
+        """See the port."""
+        await trio.lowlevel.checkpoint()
+        return [self._store.numbers.get((scope.tenant, name), 0) for name in names]
+
+    async def take(self, scope: Tenanted, name: str, amount: int, most: int, window_ms: int, now_ms: int) -> int:
+        """See the port."""
+        await trio.lowlevel.checkpoint()
+        key, number = (scope.tenant, name), now_ms // window_ms
+        current, used = self._store.windows.get(key, (number, 0))
+        if number > current:
+            current, used = number, 0
+        had = max(0, min(amount, most - used))
+        self._store.windows[key] = current, used + had
+        return had
+
+    async def lease(self, scope: Tenanted, name: str, holder: str, ttl_ms: int, now_ms: int) -> bool:
+        """See the port."""
+        await trio.lowlevel.checkpoint()
+        owner, until = self._store.leases.get((scope.tenant, name), (holder, 0))
+        if owner != holder and until > now_ms:
+            return False
+        self._store.leases[scope.tenant, name] = holder, now_ms + ttl_ms
+        return True
