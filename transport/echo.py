@@ -40,5 +40,4 @@ async def echo(port: int, max_message: int = MAX_MESSAGE, max_fragments: int = M
 
 
 if __name__ == "__main__":
-    _port, _message, _fragments = (int(argument) for argument in (sys.argv[1:] + ["0", str(MAX_MESSAGE), str(MAX_FRAGMENTS)][len(sys.argv) - 1 :]))
-    trio.run(echo, _port, _message, _fragments)
+    trio.run(lambda: echo(*map(int, sys.argv[1:])))

@@ -1,5 +1,6 @@
 """What a hostile client can cost: each attack has a budget in bytes, frames or memory, and ends with its code."""
 
+import random
 import struct
 
 import pytest
@@ -162,3 +163,45 @@ async def test_one_loud_client_does_not_keep_another_from_its_turn(wire):
             await quiet.text("quiet")
             assert await quiet.receive() == (TEXT, b"quiet")
         nursery.cancel_scope.cancel()
+
+
+async def misbehave(wire, port, rng):
+    """One client's life, in random order and at random moments."""
+    client = await wire.connect(port)
+    steps = [
+        lambda: client.send(wire.request()),
+        lambda: client.send(wire.request(protocol=rng.choice(("caas.v1.json", "chat", None)))),
+        lambda: client.send(rng.randbytes(rng.randrange(1, 300))),
+        lambda: client.text("x" * rng.randrange(70_000)),
+        lambda: client.frame(rng.choice((0, 1, 2, 8, 9, 10)), rng.randbytes(rng.randrange(126)), fin=rng.random() < 0.8),
+        lambda: client.stream.receive_some(rng.randrange(1, 100_000)),
+        client.stream.send_eof,
+        lambda: trio.sleep(rng.random() * 3),
+    ]
+    try:
+        if rng.random() < 0.8:
+            await steps[0]()
+        for _ in range(rng.randrange(8)):
+            with trio.move_on_after(10):
+                await rng.choice(steps)()
+    except (trio.BrokenResourceError, trio.ClosedResourceError):
+        pass
+    await trio.aclose_forcefully(client.stream)
+
+
+@pytest.mark.parametrize("seed", range(5))
+async def test_whatever_clients_do_every_count_returns_to_nothing(wire, autojump_clock, caplog, seed):
+    rng = random.Random(seed)
+    async with wire.server(wire.echoing) as server:
+        async with trio.open_nursery() as nursery:
+            for _ in range(60):
+                nursery.start_soon(misbehave, wire, server.port, random.Random(rng.random()))
+        with trio.fail_after(60):
+            while server.door.inside or server.hub.open:
+                await trio.sleep(1)
+        handler = server.handler
+        assert sorted(number for number, _ in handler.ended) == sorted(connection.id for connection in handler.connections)
+        assert server.door.newcomers == 0
+        assert server.hub.closing == {}
+        assert server.hub.waiting == set()
+    assert caplog.records == []

@@ -56,6 +56,7 @@ class Hub:
         self._sweeper = Sweeper(self, heartbeat_s)
         self._last_id = 0
         self._empty: trio.Event | None = None
+        self._draining = False
 
     @property
     def open(self) -> int:
@@ -77,7 +78,10 @@ class Hub:
             self.poller.close()
 
     def adopt(self, sock: socket.socket, upgrade: Upgrade, peer: str, rest: bytes = b"") -> None:
-        """Take over a plain, non-blocking socket whose request head has been read; `rest` is what came behind it."""
+        """Take over a plain, non-blocking socket whose request head has been read and that the door has let in.
+
+        `rest` is what came behind the head.
+        """
         connection = PlainConnection(self, sock, upgrade, peer)
         self.poller.add(connection)
         self._open(connection, upgrade, rest)
@@ -89,7 +93,11 @@ class Hub:
         await connection.run()
 
     async def drain(self, *, at_once: int = 500, pause_s: float = 0.1, within_s: float = 20.0) -> None:
-        """Close everybody with 4400, `at_once` each `pause_s`, so that they do not all come back in one moment; reset who is left in the end."""
+        """Close everybody with 4400, `at_once` each `pause_s`, so that they do not all come back in one moment; reset who is left in the end.
+
+        Who comes after this has begun is closed at once: stop the listener first.
+        """
+        self._draining = True
         with trio.move_on_after(within_s):
             for nth, connection in enumerate(self._sweeper.everyone(), 1):
                 connection.outbox.close(GOING_AWAY, "going_away")
@@ -123,6 +131,8 @@ class Hub:
         connection.outbox.send_frames(upgrade.response)
         if self.spoken is not None and upgrade.subprotocol is None:
             connection.refuse(PROTOCOL, "protocol")
+        elif self._draining:
+            connection.refuse(GOING_AWAY, "going_away")
         else:
             connection.begin(rest)
 

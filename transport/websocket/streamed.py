@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 _RECEIVE = 65_536
 _ONE_SEND = 65_536
+_RECORD = 16_384  # of TLS; and a piece for which STALLED_S is enough on any line worth having
 _LINGER_S = 1.0
 
 
@@ -44,10 +45,12 @@ class StreamedOutbox(Outbox):
                 await self._wake.wait()
                 continue
             wire = self._next_wire(self._waiting)
-            with trio.fail_after(STALLED_S):
-                await stream.send_all(wire)
-            self.buffered -= len(wire)
-            self._on_its_way = 0
+            for start in range(0, len(wire), _RECORD):
+                piece = wire[start : start + _RECORD]
+                with trio.fail_after(STALLED_S):
+                    await stream.send_all(piece)
+                self.buffered -= len(piece)
+                self._on_its_way -= len(piece)
             self._progressed()
 
     def _next_wire(self, waiting: deque[bytes]) -> bytes:
@@ -105,7 +108,10 @@ class StreamedConnection(Connection):
     async def _write(self) -> None:
         try:
             await self.outbox.write_to(self._stream)
-        except (trio.BrokenResourceError, trio.ClosedResourceError, trio.TooSlowError):
+        except trio.TooSlowError:
+            self.outbox.cut(SLOW, "slow")  # the stream is unusable inside a frame: only the handler hears why
+            self._scope.cancel()
+        except (trio.BrokenResourceError, trio.ClosedResourceError):
             self._scope.cancel()
 
     def want_writable(self, wanted: bool) -> None:

@@ -297,6 +297,21 @@ async def test_draining_closes_everybody_in_batches(wire, autojump_clock):
             await wire.dial(server.port)
 
 
+async def test_who_comes_while_draining_is_sent_away(wire):
+    async with wire.server() as server, trio.open_nursery() as nursery:
+        staying = await wire.dial(server.port)
+        nursery.start_soon(server.hub.drain)
+        assert await staying.receive_close() == (4400, "going_away")
+        late = await wire.dial(server.port)
+        assert await late.receive_close() == (4400, "going_away")
+        for client in (staying, late):
+            await client.frame(CLOSE, struct.pack("!H", 4400))
+            assert await client.receive() is None
+            await client.stream.aclose()
+        await server.handler.until(lambda: server.handler.ended == [(1, 4400)])
+        assert len(server.handler.connections) == 1
+
+
 async def test_cancelling_the_hub_tells_every_handler(wire):
     async with wire.server() as server:
         client = await wire.dial(server.port)
@@ -382,6 +397,19 @@ async def test_a_stream_can_be_paused_and_drained(wire):
         assert await client.receive() == (BINARY, bytes(100_000))
         await client.stream.aclose()
         connection.resume()  # who is not read is not heard hanging up
+
+
+async def test_a_stream_that_takes_nothing_for_10_s_is_slow_and_one_that_takes_a_little_is_not(wire, autojump_clock):
+    async with wire.server() as server, trio.open_nursery() as nursery:
+        client = Memory(wire, server, nursery).client
+        await client.head()
+        (await server.handler.first()).outbox.send(bytes(65_000), text=False)
+        for _ in range(3):
+            await trio.sleep(9)
+            assert len(await client.stream.receive_some()) == 16_384
+        begun = trio.current_time()
+        await server.handler.until(lambda: server.handler.ended == [(1, 4408)])
+        assert 9.9 <= trio.current_time() - begun <= 10.1
 
 
 async def test_a_stream_that_never_answers_our_close_is_ended_after_5_s(wire, autojump_clock):
