@@ -87,6 +87,8 @@ class Router:
 
     async def submit_all(self, acts: Sequence[tuple[Scope, Act]]) -> None:
         """Have several acts decided at once, each in its own conversation. Raises the first Refused that may be tried again."""
+        if not acts:
+            return
         waiting = len(acts)
         done, failed = trio.Event(), list[Refused]()
 
@@ -117,6 +119,11 @@ class Router:
     def unlisten(self, key: Key) -> None:
         """No more of them."""
         self.post(key, Unlisten(self._me), lambda answer, error: None)
+
+    def forget(self, worker: str) -> None:
+        """A worker has left the node: no room here tells it anything any more."""
+        for name in self._rooms.keys():
+            self.post_here(key_of(name), Unlisten(worker), lambda answer, error: None)
 
     async def _patiently(self, post: Callable[[Settle], None]) -> Any:
         until = trio.current_time() + VIEW_WITHIN_S

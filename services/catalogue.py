@@ -4,6 +4,7 @@ from services.conversations import fold as conversations
 from services.conversations.showing import render_created, trim_added, trim_removed
 from services.kinds import Kind, Kinds
 from services.messages import fold as messages
+from services.users import fold as users
 
 KINDS: Kinds = {
     "conversation.created": Kind("conversation.created", conversations.decide_created, render_created),
@@ -14,7 +15,6 @@ KINDS: Kinds = {
     "message.reply": Kind("message.new", messages.decide_message, messages.render_message, alone=False),
     "conversation.joined": Kind("conversation.joined", conversations.decide_server_alone, alone=False),
     "conversation.left": Kind("conversation.left", conversations.decide_server_alone, alone=False),
-    "user.created": Kind("user.created", conversations.decide_server_alone, alone=False),
-    "user.updated": Kind("user.updated", conversations.decide_server_alone, alone=False),
+    **users.KINDS,
     "user.connected": Kind("user.connected", conversations.decide_server_alone, alone=False),
 }

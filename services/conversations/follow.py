@@ -1,10 +1,9 @@
 """What follows from members coming and going: each is told in their own personal conversation."""
 
-from collections.abc import Callable, Iterable
-from typing import Any
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 
 from protocol.ids import derived_act
-from services.acts import Act, Rooms
+from services.acts import Act
 from services.history import History
 from services.scope import Scope
 from services.tenants import Tenants
@@ -19,8 +18,8 @@ class TellMembers:
 
     name = "tell-members"
 
-    def __init__(self, rooms: Rooms, history: History, tenants: Tenants, submit: Callable[[list[tuple[Scope, Act]]], Any]) -> None:
-        self._rooms, self._history, self._tenants, self._submit = rooms, history, tenants, submit
+    def __init__(self, history: History, tenants: Tenants, submit: Callable[[Sequence[tuple[Scope, Act]]], Awaitable[None]]) -> None:
+        self._history, self._tenants, self._submit = history, tenants, submit
 
     async def __call__(self, entries: list[Stored]) -> None:
         """Tell whoever is concerned. Raises Refused when somebody could not be told; a repeat tells nobody twice."""

@@ -1,0 +1,148 @@
+"""A worker's parts, put together: the same for the real program and for a simulated world. No sockets, no files, no clock of its own."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any, Protocol
+
+from actors.connection import Desk
+from actors.deadlines import Deadlines
+from actors.dispatch import Dispatch
+from actors.fanout import Fanout, Frame, Spreader
+from actors.followers import Follower
+from actors.greeting import Authenticated, Greeter
+from actors.house import Errands, House
+from actors.keys import Key, partition_of
+from actors.reader import Reader
+from actors.room import Room
+from actors.router import Links, Router, key_of
+from actors.storing import Storer
+from actors.tails import Tails
+from protocol.world import Clock, Ids, Rng
+from services.catalogue import KINDS
+from services.commands import gather
+from services.conversations.follow import TellMembers
+from services.conversations.service import Conversations
+from services.history import History
+from services.kinds import parts_of
+from services.messages.service import Messages
+from services.scope import Scope
+from services.tenants import Tenants
+from services.users.service import Users
+from services.vault.service import Vault
+from storage.ports.bus import Bus
+from storage.ports.counters import Counters
+from storage.ports.documents import Documents
+from storage.ports.log import Following, Log
+from supervisor import Directory, Supervisor
+from supervisor.ring import Ring
+
+
+class FollowedLog(Log, Following, Protocol):
+    """A log, with what only followers have."""
+
+
+class Backend(Protocol):
+    """The ports of one backend."""
+
+    @property
+    def log(self) -> FollowedLog: ...
+    @property
+    def documents(self) -> Documents: ...
+    @property
+    def counters(self) -> Counters: ...
+    @property
+    def bus(self) -> Bus: ...
+
+
+class World(Protocol):
+    """Time, chance and ids."""
+
+    @property
+    def clock(self) -> Clock: ...
+    @property
+    def rng(self) -> Rng: ...
+    @property
+    def ids(self) -> Ids: ...
+
+
+class Assembly:
+    """One worker: rooms and what they stand on, services, connections' desk. Whoever makes it runs its tasks (`caas/wiring.py`)."""
+
+    def __init__(self, *, me: str, boot: int, backend: Backend, world: World, links: Links, rooms: Supervisor, errands: Errands, master: bytes,
+                 frame: Frame) -> None:
+        self.me, self.backend, self.world, self.errands = me, backend, world, errands
+        log = self.log = backend.log
+        self.vault = Vault(backend.documents, world.rng, master)
+        self.tenants = Tenants(self.vault.hash_key)
+        parts = parts_of(KINDS)
+        self.tails, self.deadlines = Tails(), Deadlines()
+        self.storer = Storer(log, self.tails, parts)
+        self.rooms: Directory[Any] = Directory(rooms, "rooms", self._room)
+        self.router = Router(me, self.rooms, links, log.partitions)
+        self.history = History(self.router, log, self.vault, KINDS)
+        self.fanout = Fanout(self.router, self.history, errands, frame)
+        self.house = House(node=me, worker=me, log=log, documents=backend.documents, counters=backend.counters, kinds=KINDS, parts=parts,
+                           vault=self.vault, clock=world.clock, rng=world.rng, errands=errands, boot=boot, tails=self.tails, storer=self.storer,
+                           deadlines=self.deadlines, spread=Spreader(me, self.fanout, links.tell))
+        self.reader = Reader(log, self.tails, self.storer, self.router.deliver)
+        self.users = Users(backend.documents, self.router, self.tenants, world.clock, world.rng)
+        self.conversations = Conversations(self.router, self.history, backend.documents, self.users, self.tenants, world.clock, world.ids)
+        self.messages = Messages(self.history, self.users, self.tenants, world.clock)
+        self.table = gather((self.conversations, self.messages))
+        self.dispatch = Dispatch(self.table, self.router, self.tenants)
+        self.followers = [Follower(TellMembers(self.history, self.tenants, self.router.submit_all), log, backend.documents, self.router.owned)]
+        self._workers: set[str] = set()
+        self.storer.told.extend(follower.stored for follower in self.followers)
+
+    def desk(self, authenticate: Callable[[str], Awaitable[Authenticated]]) -> Desk:
+        """What connections share."""
+        log, router = self.log, self.router
+        greeter = Greeter(authenticate=authenticate, user=self._shown, rooms=router, fanout=self.fanout, history=self.history,
+                          errands=self.errands, tenants=self.tenants, clock=self.world.clock, epoch=log.epoch)
+        return Desk(table=self.table, router=router, rooms=router, fanout=self.fanout, history=self.history, errands=self.errands,
+                    tenants=self.tenants, greeter=greeter, epoch=log.epoch)
+
+    async def take_ring(self, ring: Ring) -> None:
+        """The node's workers are others now: follow what is ours, let go of what is not, listen where rooms have moved."""
+        changed = self.router.take_ring(ring)
+        for worker in self._workers - set(ring.members):
+            self.router.forget(worker)
+        self._workers = set(ring.members)
+        gained, lost = await self.reader.assign(self.router.owned())
+        for name in self.rooms.keys():
+            if self._partition(key_of(name)) in lost:
+                await self.rooms.stop(name)
+        self.fanout.refollow_where(lambda key: self._partition(key) in changed)
+        for follower in self.followers:
+            if gained:
+                follower.reassigned()
+
+    # What the links bring.
+
+    def asked(self, worker: str, message: Any, answer: Callable[[object, Exception | None], None]) -> None:
+        """A sibling asks for one of our rooms."""
+        self.router.serve(message, answer)
+
+    def told(self, worker: str, message: Any) -> None:
+        """A sibling's room has a push for our listeners."""
+        what, tenant, conversation, *rest = message
+        key = Key(tenant, conversation)
+        if what == "push":
+            self.fanout.take(key, *rest)
+        elif what == "lags":
+            self.fanout.lags(key, *rest)
+        else:
+            self.fanout.refollow(key)
+
+    def dropped(self, worker: str) -> None:
+        """The link to a sibling broke: what its rooms said may be lost."""
+        self.fanout.refollow_where(lambda key: self.router.owner(key) == worker)
+
+    async def _shown(self, scope: Scope) -> dict[str, Any]:
+        return (await self.users.of_internal(scope, [scope.user])).get(scope.user, {"id": scope.external})
+
+    def _room(self, name: str) -> Room:
+        key = key_of(name)
+        return Room(self.house, key, self._partition(key))
+
+    def _partition(self, key: Key) -> int:
+        return partition_of(key, self.log.partitions)
