@@ -244,14 +244,16 @@ class Life:
     async def wait_gone(self) -> Exit:
         """Until nothing of it runs any more."""
         if not self.gone:
-            self._gone_event = self._gone_event or trio.Event()
+            if self._gone_event is None:
+                self._gone_event = trio.Event()
             await self._gone_event.wait()
         return self.exit or Exit()
 
     async def wait_open(self) -> None:
         """Until `started` has run; raises what it raised, or ActorStopped if it was stopped before."""
         if not self.opened and not self.gone:
-            self._open_event = self._open_event or trio.Event()
+            if self._open_event is None:
+                self._open_event = trio.Event()
             await self._open_event.wait()
         if not self.opened:
             raise (self.exit and self.exit.error) or self.stopped_error()

@@ -137,12 +137,13 @@ class Supervisor:
         return self._spawn_life(self._seat(child)).actor.ref
 
     async def stop(self, name: str) -> None:
-        """Cancel one child and return when its `stopped` is done."""
+        """Cancel one child and return when its `stopped` is done. A Directory's lives end; its next message wakes a new one."""
         place = self._places[name]
-        if not isinstance(place, Place):
-            raise ValueError(f"{name} is a directory: stop its keys, or close its supervisor")
-        await place.stop()
-        self._drop(place)
+        if isinstance(place, Place):
+            await place.stop()
+            self._drop(place)
+        else:
+            await place.clear()
 
     def ref(self, name: str) -> Ref[Any]:
         """The child's present life; LookupError between two lives."""
@@ -316,9 +317,11 @@ class Supervisor:
                 await self._start_initial()
                 yield
             finally:
-                with trio.CancelScope(shield=True):  # each child is bounded by its grace
-                    await self._stop_all()
-                self._close_house()
+                try:
+                    with trio.CancelScope(shield=True):  # each child is bounded by its grace
+                        await self._stop_all()
+                finally:
+                    self._close_house()
 
     async def _start_initial(self) -> None:
         """The first time, and each time this branch starts anew; a Directory comes after the children it was made after."""
