@@ -16,7 +16,6 @@ from services.acts import Act, Verdict, View
 from services.scope import Scope
 from storage.ports.log import Row
 from supervisor import ActorStopped, AskTimeout, Directory, MailboxFull, Quarantined
-from supervisor.ring import Ring
 
 _log = logging.getLogger("actors.router")
 
@@ -31,6 +30,15 @@ class Links(Protocol):
     def post(self, worker: str, message: object, reply: Settle, timeout: float = 10.0) -> None: ...
 
     def tell(self, worker: str, message: object) -> bool: ...
+
+
+class Ring(Protocol):
+    """Which worker owns which partition."""
+
+    @property
+    def members(self) -> tuple[str, ...]: ...
+
+    def owner(self, partition: int) -> str: ...
 
 
 class Router:

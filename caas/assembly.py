@@ -13,7 +13,7 @@ from actors.house import Errands, House
 from actors.keys import Key, partition_of
 from actors.reader import Reader
 from actors.room import Room
-from actors.router import Links, Router, key_of
+from actors.router import Links, Ring, Router, key_of
 from actors.storing import Storer
 from actors.tails import Tails
 from protocol.world import Clock, Ids, Rng
@@ -33,7 +33,6 @@ from storage.ports.counters import Counters
 from storage.ports.documents import Documents
 from storage.ports.log import Following, Log
 from supervisor import Directory, Supervisor
-from supervisor.ring import Ring
 
 
 class FollowedLog(Log, Following, Protocol):

@@ -1,0 +1,267 @@
+"""A world to test in: workers on one store in memory, linked without sockets, and clients that speak to them, on trio's virtual clock."""
+
+import random
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any, NamedTuple
+
+import msgspec
+import trio
+
+from actors.connections import Connections
+from actors.house import Errands
+from caas.assembly import Assembly
+from protocol.ids import make_uuid7, show_act
+from protocol.errors import Refused
+from services.scope import Scope
+from services.users.model import Profile
+from storage.memory.backend import open_memory
+from storage.memory.store import Store
+from supervisor import open_supervisor
+
+T0 = 1_700_000_000_000
+TENANT = "dev"
+_pack, _unpack = msgspec.msgpack.encode, msgspec.msgpack.decode
+
+
+class SimClock:
+    """Wall time that goes with trio's."""
+
+    def now_ms(self) -> int:
+        return T0 + int(trio.current_time() * 1000)
+
+
+class SimRng:
+    """Seeded chance."""
+
+    def __init__(self, seed: int) -> None:
+        self._random = random.Random(seed)
+
+    def bytes(self, size: int) -> bytes:
+        return self._random.randbytes(size)
+
+    def random(self) -> float:
+        return self._random.random()
+
+
+class SimIds:
+    """Ids of the two."""
+
+    def __init__(self, clock: SimClock, rng: SimRng) -> None:
+        self._clock, self._rng = clock, rng
+
+    def uuid7(self) -> bytes:
+        return make_uuid7(self._clock.now_ms(), self._rng.bytes(10))
+
+
+class SimWorld:
+    """Time, chance and ids of a simulated world."""
+
+    def __init__(self, seed: int) -> None:
+        self.clock, self.rng = SimClock(), SimRng(seed)
+        self.ids = SimIds(self.clock, self.rng)
+
+
+class Authenticated(NamedTuple):
+    scope: Scope
+    expires_at: int
+
+
+class Ring(NamedTuple):
+    """Partitions over workers, evenly."""
+
+    members: tuple[str, ...]
+
+    def owner(self, partition: int) -> str:
+        return self.members[partition % len(self.members)]
+
+
+class SimLinks:
+    """Links between the workers of one world: ordered, at once; a worker that is gone cannot be reached."""
+
+    def __init__(self, me: str, net: "dict[str, Worker]") -> None:
+        self._me, self._net = me, net
+
+    def post(self, worker: str, message: object, reply: Callable[[object, Exception | None], None], timeout: float = 10.0) -> None:
+        other = self._net.get(worker)
+        if other is None:
+            reply(None, Refused("unavailable"))
+        else:
+            other.assembly.asked(self._me, _unpack(_pack(message)), lambda value, error: reply(None if error else _unpack(_pack(value)), error))
+
+    def tell(self, worker: str, message: object) -> bool:
+        other = self._net.get(worker)
+        if other is not None:
+            other.assembly.told(self._me, _unpack(_pack(message)))
+        return other is not None
+
+
+class Worker:
+    """One worker of the world."""
+
+    def __init__(self, name: str, world: "World") -> None:
+        self.name, self.world = name, world
+        self.assembly: Assembly
+        self.connections: Connections
+        self.scope: trio.CancelScope
+
+    async def run(self, *, task_status: Any = trio.TASK_STATUS_IGNORED) -> None:
+        """Live until crashed."""
+        world = self.world
+        with trio.CancelScope() as self.scope:
+            async with open_memory(world.store) as backend, trio.open_nursery() as nursery, open_supervisor(name=self.name) as tree:
+                assembly = self.assembly = Assembly(
+                    me=self.name, boot=world.boots, backend=backend, world=world.sim, links=SimLinks(self.name, world.workers), rooms=tree,
+                    errands=Errands(nursery), master=b"m" * 32, frame=lambda payload, text: payload)
+                self.connections = Connections(assembly.desk(self.authenticate), tree, self.name)
+                for task in (assembly.reader.run, assembly.reader.look, assembly.storer.run, assembly.deadlines.run, self.connections.beat):
+                    nursery.start_soon(task)
+                for follower in assembly.followers:
+                    nursery.start_soon(follower.run)
+                task_status.started()
+                await trio.sleep_forever()
+
+    async def authenticate(self, token: str) -> Authenticated:
+        users = await self.assembly.users.of_external(Scope(TENANT), [token])
+        if token not in users:
+            raise Refused("token_invalid")
+        return Authenticated(Scope(TENANT, users[token], token, f"s-{token}"), T0 * 2)
+
+
+class World:
+    """Workers on one store."""
+
+    def __init__(self, seed: int = 1, store: Store | None = None) -> None:
+        self.sim, self.store = SimWorld(seed), store or Store(8)
+        self.workers: dict[str, Worker] = {}
+        self.boots = 0
+        self.nursery: trio.Nursery
+
+    async def start(self, name: str) -> Worker:
+        self.boots += 1
+        worker = Worker(name, self)
+        await self.nursery.start(worker.run)
+        self.workers[name] = worker
+        await self.reassign()
+        return worker
+
+    async def crash(self, name: str) -> None:
+        """It is gone from one moment to the next; the others take over."""
+        self.workers.pop(name).scope.cancel()
+        await trio.sleep(0.5)
+        for worker in self.workers.values():
+            worker.assembly.dropped(name)
+        await self.reassign()
+
+    async def reassign(self) -> None:
+        ring = Ring(tuple(sorted(self.workers)))
+        for worker in list(self.workers.values()):
+            await worker.assembly.take_ring(ring)
+
+    async def user(self, name: str) -> None:
+        worker = next(iter(self.workers.values()))
+        await worker.assembly.tenants.ready(TENANT)
+        await worker.assembly.users.ensure(Scope(TENANT), Profile(external_id=name))
+
+
+@asynccontextmanager
+async def open_world(*workers: str, seed: int = 1, users: tuple[str, ...] = ("alice", "bob", "carol"), store: Store | None = None) -> AsyncIterator[World]:
+    """A world with these workers and users; everything in it ends with it."""
+    world = World(seed, store)
+    async with AsyncExitStack() as stack:
+        world.nursery = await stack.enter_async_context(trio.open_nursery())
+        for name in workers:
+            await world.start(name)
+        for user in users:
+            await world.user(user)
+        yield world
+        world.nursery.cancel_scope.cancel()
+
+
+class SimOutbox:
+    """Takes everything at once."""
+
+    def __init__(self, client: "Client") -> None:
+        self._client = client
+        self.closed = False
+
+    def send(self, payload: bytes, *, text: bool) -> None:
+        self.send_frames(payload)
+
+    def send_frames(self, wire: bytes) -> None:
+        if not self.closed:
+            self._client.took(_unpack(wire))
+
+    def close(self, code: int, reason: str = "") -> None:
+        if not self.closed:
+            self.closed = True
+            self._client.closed_with = code
+
+    async def wait_drained(self) -> None:
+        await trio.lowlevel.checkpoint()
+
+
+class Client:
+    """A client, from the wire's other side: it sends maps, and keeps what it got."""
+
+    numbers = 0
+
+    def __init__(self, worker: Worker) -> None:
+        Client.numbers += 1
+        self.id = Client.numbers
+        self.subprotocol = "caas.v1"
+        self.outbox = SimOutbox(self)
+        self.worker, self.state = worker, None
+        self.pushes: list[dict[str, Any]] = []
+        self.replies: dict[int, dict[str, Any]] = {}
+        self.closed_with: int | None = None
+        self._i = 0
+        self._news = trio.Event()
+        self.state = worker.connections.opened(self)
+
+    def admitted(self) -> None:
+        """Known now."""
+
+    def took(self, frame: Any) -> None:
+        for one in frame if isinstance(frame, list) else [frame]:
+            if "t" in one:
+                self.pushes.append(one)
+            else:
+                self.replies[one["i"]] = one
+        self._news.set()
+        self._news = trio.Event()
+
+    def say(self, m: str, **p: Any) -> int:
+        """Send a command; its number."""
+        self._i += 1
+        self.worker.connections.messages(self, [(2, _pack({"i": self._i, "m": m, "p": p}))])
+        return self._i
+
+    async def reply(self, i: int) -> dict[str, Any]:
+        with trio.fail_after(40):
+            while i not in self.replies:
+                await self._news.wait()
+        return self.replies.pop(i)
+
+    async def ask(self, m: str, **p: Any) -> dict[str, Any]:
+        """Send a command and wait: `r`, or `e` under its own name."""
+        answer = await self.reply(self.say(m, **p))
+        return answer["r"] if "r" in answer else {"error": answer["e"]["code"], **answer["e"]}
+
+    async def until(self, what: Callable[["Client"], bool]) -> None:
+        with trio.fail_after(40):
+            while not what(self):
+                await self._news.wait()
+
+    def got(self, t: str, c: str = "") -> list[dict[str, Any]]:
+        return [push for push in self.pushes if push["t"] == t and (not c or push.get("c") == c)]
+
+    def drop(self) -> None:
+        """The network is cut."""
+        self.outbox.closed = True
+        self.worker.connections.closed(self, 1006)
+
+
+def new_id(world: World) -> str:
+    """A message's or act's id."""
+    return show_act(world.sim.ids.uuid7())
