@@ -1,0 +1,71 @@
+"""The rules of the port Counters, each a function named after it."""
+
+import trio
+
+from tests.contracts.data import ONE, OTHER, Data
+
+
+async def counts_begin_at_nothing_and_add_up(data: Data) -> None:
+    async with data() as node:
+        assert await node.counters.read(ONE, ["a", "b"]) == [0, 0]
+        assert await node.counters.add(ONE, "a") == 1
+        assert await node.counters.add(ONE, "a", 5) == 6
+        assert await node.counters.add(ONE, "a", -2) == 4
+        assert await node.counters.read(ONE, ["b", "a"]) == [0, 4]
+        assert await node.counters.read(ONE, []) == []
+
+
+async def many_may_count_at_once(data: Data) -> None:
+    async with data() as one, data() as other:
+        async with trio.open_nursery() as nursery:
+            for _ in range(25):
+                nursery.start_soon(one.counters.add, ONE, "a")
+                nursery.start_soon(other.counters.add, ONE, "a", 2)
+        assert await one.counters.read(ONE, ["a"]) == [75]
+
+
+async def an_allowance_is_never_exceeded(data: Data) -> None:
+    async with data() as one, data() as other:
+        had: list[int] = []
+
+        async def take(number: int) -> None:
+            node = (one, other)[number % 2]
+            had.append(await node.counters.take(ONE, "sends", 3, 20, 1_000, 5_500))
+
+        async with trio.open_nursery() as nursery:
+            for number in range(12):
+                nursery.start_soon(take, number)
+        assert sorted(had) == [0] * 5 + [2] + [3] * 6
+
+
+async def an_allowance_is_new_in_each_window(data: Data) -> None:
+    async with data() as node:
+        async def take(amount: int, now_ms: int) -> int:
+            return await node.counters.take(ONE, "sends", amount, 10, 1_000, now_ms)
+
+        assert await take(8, 1_000) == 8
+        assert await take(8, 1_999) == 2
+        assert await take(1, 1_999) == 0
+        assert await take(8, 2_000) == 8
+        assert await take(8, 1_500) == 2, "a clock that steps back opens no window again"
+        assert await take(4, 3_000) == 4
+
+
+async def a_lease_has_one_holder(data: Data) -> None:
+    async with data() as one, data() as other:
+        assert await one.counters.lease(ONE, "job", "ann", 1_000, 10_000)
+        assert not await other.counters.lease(ONE, "job", "bob", 1_000, 10_500)
+        assert await one.counters.lease(ONE, "job", "ann", 1_000, 10_900)
+        assert not await other.counters.lease(ONE, "job", "bob", 1_000, 11_500)
+        assert await other.counters.lease(ONE, "job", "bob", 1_000, 11_900)
+        assert not await one.counters.lease(ONE, "job", "ann", 1_000, 12_000)
+
+
+async def tenants_count_apart(data: Data) -> None:
+    async with data() as node:
+        await node.counters.add(OTHER, "a", 7)
+        assert await node.counters.read(ONE, ["a"]) == [0]
+        assert await node.counters.take(OTHER, "s", 5, 5, 1_000, 1) == 5
+        assert await node.counters.take(ONE, "s", 5, 5, 1_000, 1) == 5
+        assert await node.counters.lease(OTHER, "l", "ann", 1_000, 1)
+        assert await node.counters.lease(ONE, "l", "bob", 1_000, 1)
