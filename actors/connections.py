@@ -2,6 +2,7 @@
 
 import logging
 from collections import deque
+from collections.abc import Collection
 from typing import Protocol
 
 import trio
@@ -63,12 +64,12 @@ class Connections:
 
     # What the worker calls.
 
-    def revoke(self, tenant: str, sessions: list[str], user: str) -> None:
-        """Sessions are no more (or all of a user): say so, and close."""
+    def revoke(self, tenant: str, sessions: Collection[str], reason: str) -> None:
+        """Sessions are no more: say so, and close."""
         for name, connection in list(self._live.items()):
             scope = connection.scope
-            if scope is not None and scope.tenant == tenant and (scope.session in sessions or (user and scope.user == user)):
-                self._tell(name, Revoke("revoked"))
+            if scope is not None and scope.tenant == tenant and scope.session in sessions:
+                self._tell(name, Revoke(reason))
 
     async def beat(self) -> None:
         """Close who does not say hello; tell heads, each connection at its own moment of the 25 s."""

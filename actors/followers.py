@@ -33,6 +33,7 @@ class Follower:
     """Runs one service's following over the partitions of this worker."""
 
     def __init__(self, follows: Follows, log: Following, documents: Documents, owned: Callable[[], Iterable[int]]) -> None:
+        self.name = follows.name
         self._follows, self._log, self._documents, self._owned = follows, log, documents, owned
         self._places: dict[int, Place] = {}
         self._wanted: set[int] = set()

@@ -1,0 +1,182 @@
+"""A worker, put together from the ground up and taken down in reverse. The one place where a backend is named.
+
+The tree, in start order (`caas tree` prints it alive):
+
+    rooms        virtual, woken by key                 link         the other workers of the node
+    storing      what the rooms decided, written down  followers    what acts on stored entries
+    reader       what the log gives back               connections  one for each socket; drained first
+    deadlines    of what is on its way                 listener     last, so that nobody comes in before the house stands
+"""
+
+import logging
+import ssl
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+import trio
+
+from actors.background import Background
+from actors.connections import Connections
+from actors.house import Errands
+from caas.assembly import Assembly, Backend, World
+from caas.config import Config
+from caas.secrets import master_key
+from services.api_keys.service import ApiKeys
+from services.applications.service import Applications
+from services.sessions.service import Sessions
+from services.sessions.signing import Signers
+from storage.embedded.backend import open_embedded
+from supervisor import Child, Strategy, Supervisor, open_supervisor
+from supervisor.ring import Ring
+from supervisor.workers import Membership
+from transport.asgi import open_asgi
+from transport.door import Door, DoorLimits
+from transport.link import Links
+from transport.listener import Listener, open_sockets
+from transport.rest import make_app
+from transport.websocket.frames import BINARY, TEXT, frame
+from transport.websocket.hub import Hub
+
+_log = logging.getLogger("caas")
+
+UNLIMITED = DoorLimits(accepts_a_second=None, of_one_address=None, newcomers=None)
+
+
+class Worker:
+    """One worker process: its parts, and the tree that keeps them alive."""
+
+    def __init__(self, config: Config, world: World, name: str, backend: Backend, tree: Supervisor, errands: trio.Nursery) -> None:
+        self.config, self.world, self.name, self.backend, self.tree = config, world, name, backend, tree
+        self.run_folder = config.data / "run"
+        self.links = Links(self.run_folder, name, self)
+        self.assembly = Assembly(me=name, boot=world.clock.now_ms(), backend=backend, world=world, links=self.links, rooms=tree,
+                                 errands=Errands(errands), master=master_key(config.data, world.rng), frame=_framed)
+        self._make_identity()
+        self.connections = Connections(self.assembly.desk(self.sessions.authenticate_token), tree, name)
+        self.hub = Hub(self.connections, Door(DoorLimits() if config.limits else UNLIMITED))
+        self.members: tuple[str, ...] = (name,)
+        self.ready = trio.Event()
+        self._ring_news = trio.Event()
+
+    def children(self, listener: Listener) -> tuple[Child, ...]:
+        """The tree below the directories of rooms and connections, in start order."""
+        assembly = self.assembly
+        return (
+            Child("storing", lambda: Background(assembly.storer.run, assembly.storer.finish)),
+            Child("reader", lambda: Background(assembly.reader.run)),
+            Child("places", lambda: Background(assembly.reader.look)),
+            Child("deadlines", lambda: Background(assembly.deadlines.run)),
+            Child("link", lambda: Background(self.links.run)),
+            Child("ring", lambda: Background(self._follow_ring)),
+            *(Child(f"follower {follower.name}", lambda follower=follower: Background(follower.run)) for follower in assembly.followers),  # type: ignore[misc]
+            Child("heads", lambda: Background(self.connections.beat)),
+            Child("websockets", lambda: Background(self.hub.run)),
+            Child("listener", lambda: Background(listener.run)),
+        )
+
+    def take_members(self, members: Sequence[str]) -> None:
+        """The live workers of the node are others now."""
+        self.members = tuple(members)
+        self._ring_news.set()
+
+    # What the links bring.
+
+    def asked(self, worker: str, message: Any, answer: Callable[[object, Exception | None], None]) -> None:
+        """A sibling's question: for one of our rooms, or for our tree."""
+        if message[0] == "tree":
+            answer(describe(self.tree), None)
+        else:
+            self.assembly.asked(worker, message, answer)
+
+    def told(self, worker: str, message: Any) -> None:
+        """A sibling's news: a push for our listeners, or sessions that have ended."""
+        if message[0] == "ended":
+            self._ended(*message[1:])
+        else:
+            self.assembly.told(worker, message)
+
+    def dropped(self, worker: str) -> None:
+        """The link to a sibling broke."""
+        self.assembly.dropped(worker)
+
+    # Inside.
+
+    def _make_identity(self) -> None:
+        documents, world, assembly = self.backend.documents, self.world, self.assembly
+        self.applications = Applications(documents, world.clock, world.rng)
+        self.api_keys = ApiKeys(documents, world.clock, world.rng, dev=self.config.dev)
+        signers = Signers(documents, assembly.vault)
+        self.sessions = Sessions(documents, assembly.users, self.api_keys, signers, assembly.vault, assembly.tenants, world.clock, world.rng, self._announce)
+
+    def _announce(self, tenant: str, sessions: Sequence[str], reason: str) -> None:
+        self._ended(tenant, sessions, reason)
+        for worker in self.members:
+            if worker != self.name:
+                self.links.tell(worker, ["ended", tenant, list(sessions), reason])
+
+    def _ended(self, tenant: str, sessions: Sequence[str], reason: str) -> None:
+        self.sessions.ended(tenant, sessions)
+        self.connections.revoke(tenant, sessions, reason)
+
+    async def _follow_ring(self) -> None:
+        while True:
+            self._ring_news = trio.Event()
+            members = self.members
+            self.links.members(members)
+            await self.assembly.take_ring(Ring(members))
+            self.ready.set()
+            if members == self.members:
+                await self._ring_news.wait()
+
+
+@asynccontextmanager
+async def open_worker(config: Config, world: World, name: str) -> AsyncIterator[Worker]:
+    """A worker that serves. Leaving drains it: connections first, then its place in the ring, then the rest in reverse."""
+    (config.data / "run").mkdir(parents=True, exist_ok=True)
+    async with open_embedded(config.data, partitions=config.partitions) as backend, trio.open_nursery() as errands:
+        async with open_supervisor(name="worker", strategy=Strategy.REST) as tree:
+            worker = Worker(config, world, name, backend, tree, errands)
+            async with Membership(worker.run_folder, name, on_change=worker.take_members) as membership, open_asgi(_rest(worker)) as serve_http:
+                sockets = open_sockets(config.host, config.port)
+                listener = Listener(sockets, worker.hub, serve_http, door=worker.hub.door, tls=_tls(config))
+                for child in worker.children(listener):
+                    await tree.start(child)
+                await worker.ready.wait()
+                try:
+                    yield worker
+                finally:
+                    with trio.move_on_after(config.drain_s, shield=True):
+                        await _drain(listener, worker, membership)
+        errands.cancel_scope.cancel()
+
+
+async def _drain(listener: Listener, worker: Worker, membership: Membership) -> None:
+    listener.stop_accepting()
+    await worker.hub.drain()
+    await membership.leave()
+
+
+def describe(tree: Supervisor) -> list[Any]:
+    """The live tree as plain lists: name, kind, state, depth, processed, restarts, detail, children."""
+
+    def lists(node: Any) -> list[Any]:
+        return [node.name, node.kind, node.state, node.depth, node.processed, node.restarts, node.detail, [lists(child) for child in node.children]]
+
+    return lists(tree.tree())
+
+
+def _framed(payload: bytes, text: bool) -> bytes:
+    return frame(TEXT if text else BINARY, payload)
+
+
+def _rest(worker: Worker) -> Any:
+    return make_app(worker.assembly.dispatch, worker.sessions, dev=worker.config.dev)
+
+
+def _tls(config: Config) -> ssl.SSLContext | None:
+    if not config.tls_certificate:
+        return None
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(config.tls_certificate, config.tls_key or None)
+    return context
