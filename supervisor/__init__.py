@@ -11,35 +11,45 @@ processes            starts and restarts worker processes        errors         
 from supervisor.actor import Actor, Exit, Inbox
 from supervisor.directory import Directory, fingerprint_of
 from supervisor.errors import ActorStopped, AskTimeout, MailboxFull, Quarantined, SupervisorError, TooManyRestarts
+from supervisor.processes import Command, ProcessSupervisor, wait_orphaned
 from supervisor.quarantine import Quarantine
 from supervisor.ref import Ref, RefStatistics
 from supervisor.reply import Later, Reply
+from supervisor.ring import Ring, moved
 from supervisor.statistics import DirectoryStatistics, Node, SupervisorStatistics
 from supervisor.tree import Child, Restart, Strategy, Supervisor, open_supervisor
+from supervisor.workers import Membership, WorkerIdTaken
 
 __all__ = [
     "Actor",
     "ActorStopped",
     "AskTimeout",
     "Child",
+    "Command",
     "Directory",
     "DirectoryStatistics",
     "Exit",
     "Inbox",
     "Later",
     "MailboxFull",
+    "Membership",
     "Node",
+    "ProcessSupervisor",
     "Quarantine",
     "Quarantined",
     "Ref",
     "RefStatistics",
     "Reply",
     "Restart",
+    "Ring",
     "Strategy",
     "Supervisor",
     "SupervisorError",
     "SupervisorStatistics",
     "TooManyRestarts",
+    "WorkerIdTaken",
     "fingerprint_of",
+    "moved",
     "open_supervisor",
+    "wait_orphaned",
 ]

@@ -15,7 +15,6 @@ from supervisor import (
     ActorStopped,
     AskTimeout,
     Child,
-    Directory,
     Exit,
     Inbox,
     Later,
