@@ -154,7 +154,7 @@ async def open_worker(config: Config, world: World, name: str) -> AsyncIterator[
 async def _drain(listener: Listener, worker: Worker, membership: Membership) -> None:
     listener.stop_accepting()
     await worker.hub.drain()
-    await membership.leave()
+    membership.leave()
 
 
 def describe(tree: Supervisor) -> list[Any]:

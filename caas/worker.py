@@ -1,0 +1,77 @@
+"""One worker process: joins the node's ring, serves, and leaves it drained when it is told to stop."""
+
+import contextlib
+import gc
+import logging
+import os
+import resource
+import signal
+from collections.abc import AsyncIterator
+
+import trio
+
+from caas import logs
+from caas.config import Config
+from caas.devdata import make_dev_data
+from caas.ready import ready_file
+from caas.wiring import open_worker
+from caas.world import SystemWorld
+from storage.ports.errors import StorageError
+from supervisor.processes import wait_orphaned
+
+_log = logging.getLogger("caas")
+
+def run(config: Config) -> int:
+    """Serve until SIGTERM or SIGINT; the exit code."""
+    world = SystemWorld()
+    name = os.environ.get("CAAS_WORKER", "") or f"w{os.getpid()}"
+    logs.set_up(config.log_level, config.log_format, worker=name)
+    _raise_limits()
+    return trio.run(_serve, config, world, name)
+
+
+async def _serve(config: Config, world: SystemWorld, name: str) -> int:
+    failed = 0
+    file = ready_file(config.data, name)
+    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+        try:
+            async with open_worker(config, world, name) as worker:
+                if config.dev:
+                    await make_dev_data(worker)
+                _calm_collector()
+                file.write_text(f"{os.getpid()}\n")
+                _log.info("serving")
+                await _until_told(signals)
+                file.unlink(missing_ok=True)
+        except* StorageError as group:
+            _log.critical("storage failed, and this worker stops: %r", group.exceptions[0])
+            failed = 1
+    return failed
+
+
+async def _until_told(signals: AsyncIterator[int]) -> None:
+    """Until a signal comes, or the parent that started us is gone."""
+    async with trio.open_nursery() as nursery:
+
+        async def orphaned() -> None:
+            await wait_orphaned()
+            nursery.cancel_scope.cancel()
+
+        nursery.start_soon(orphaned)
+        async for _ in signals:
+            break
+        nursery.cancel_scope.cancel()
+
+
+def _raise_limits() -> None:
+    """As many descriptors as this machine lets us have."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+
+
+def _calm_collector() -> None:
+    """What was made at start stays: the collector need not look at it again, and need not look often."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 50)

@@ -1,0 +1,49 @@
+"""The real world: the machine's clock and its chance."""
+
+import os
+import random
+import time
+
+from protocol.ids import make_uuid7
+
+
+class SystemClock:
+    """Wall time."""
+
+    def now_ms(self) -> int:
+        """Milliseconds since 1970 UTC."""
+        return time.time_ns() // 1_000_000
+
+
+class SystemRng:
+    """The operating system's generator."""
+
+    def __init__(self) -> None:
+        self._jitter = random.Random()
+
+    def bytes(self, size: int) -> bytes:
+        """For keys and nonces."""
+        return os.urandom(size)
+
+    def random(self) -> float:
+        """For jitter."""
+        return self._jitter.random()
+
+
+class SystemIds:
+    """Ids of the two."""
+
+    def __init__(self, clock: SystemClock, rng: SystemRng) -> None:
+        self._clock, self._rng = clock, rng
+
+    def uuid7(self) -> bytes:
+        """A fresh UUIDv7."""
+        return make_uuid7(self._clock.now_ms(), self._rng.bytes(10))
+
+
+class SystemWorld:
+    """Time, chance and ids of the real world."""
+
+    def __init__(self) -> None:
+        self.clock, self.rng = SystemClock(), SystemRng()
+        self.ids = SystemIds(self.clock, self.rng)
