@@ -1,0 +1,45 @@
+# Everything runs in .venv, which `setup` makes and keeps; each target sees to it by itself.
+PYTHON ?= python3
+BIN := .venv/bin
+STAMP := .venv/.set-up
+NODE := tests/journeys/node_modules/.package-lock.json
+
+.PHONY: help setup run test check format bench lock clean
+
+help: ## what there is to type
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+setup: $(STAMP) $(NODE) ## the virtual environment, from the locks
+
+$(STAMP): requirements-dev.txt pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	touch $@
+
+$(NODE): tests/journeys/package-lock.json
+	@if command -v npm >/dev/null; then cd tests/journeys && npm ci --no-audit --no-fund --loglevel=error; else echo "no npm: the journeys of Node clients and of the browser cannot run"; fi
+
+run: $(STAMP) ## the development set-up: two workers, alice, bob and carol, a page at /
+	$(BIN)/caas dev
+
+test: setup ## all tests; what needs a program that is not here says so
+	$(BIN)/python -m pytest
+
+check: $(STAMP) ## style, types, and who imports whom
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(STAMP) ## order imports and mend what can be mended
+	$(BIN)/ruff check --fix .
+
+bench: $(STAMP) ## the figures of the README, in under five minutes
+	$(BIN)/python -m bench.show
+
+lock: $(STAMP) ## write the locks anew
+	$(BIN)/uv pip compile --quiet --generate-hashes --no-header --no-annotate --no-emit-index-url --universal --python-version 3.11 pyproject.toml -o requirements.txt
+	$(BIN)/uv pip compile --quiet --generate-hashes --no-header --no-annotate --no-emit-index-url --universal --python-version 3.11 --group dev pyproject.toml -o requirements-dev.txt
+
+clean: ## remove what setup and the tests have made
+	rm -rf .venv data tests/journeys/node_modules
