@@ -192,7 +192,7 @@ class Connection(Actor[Message]):
     def _frames(self, frames: list[tuple[int, bytes]]) -> None:
         for opcode, payload in frames:
             if self.closed:
-                return
+                return None
             text = opcode == TEXT
             if text != self.text:
                 return self.close(BAD_FRAME)
@@ -320,7 +320,7 @@ class Connection(Actor[Message]):
             return self.close(_closing_for(error))
         if self.closed:
             greeting.watching.close()
-            return
+            return None
         self._socket.admitted()
         self.scope, self.expires_at, self._watching = greeting.scope, greeting.expires_at, greeting.watching
         self.reply(command, greeting.begin())
@@ -336,7 +336,7 @@ class Connection(Actor[Message]):
 
     def _tick(self) -> None:
         if self._watching is None or self.closed:
-            return
+            return None
         if self._desk.greeter.expired(self.expires_at):
             return self.close(TOKEN_EXPIRED)
         self.send({"t": "heads", "p": {"epoch": self._desk.epoch, "conversations": self._watching.moved_heads()}})

@@ -6,7 +6,6 @@ from typing import Any, cast
 import msgspec
 
 from protocol.codec import refuse_shape
-from protocol.errors import Refused
 from services.acts import Asked, Rooms
 from services.commands import Command
 from services.scope import Scope

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from services.acts import Act, View
-from storage.ports.log import Row, StoredRow
 from services.scope import Scope
 from storage.ports.errors import StorageError
+from storage.ports.log import Row, StoredRow
 
 
 class Submit(NamedTuple):

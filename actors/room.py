@@ -45,7 +45,8 @@ TOO_MANY = Refused("too_many", "Too much waits in this conversation: slow down."
 class Room(Actor[Message]):
     """Virtual: woken by the first message, asleep again when nobody needs it."""
 
-    __slots__ = ("_ahead", "_desk", "_fold", "_held", "_house", "_key", "_listeners", "_looked", "_partition", "_recent", "_told", "_untold", "_waits_for")
+    __slots__ = ("_ahead", "_desk", "_fold", "_held", "_house", "_key", "_listeners", "_looked", "_partition", "_recent", "_told", "_untold",
+                 "_waits_for")
 
     mailbox: ClassVar[int] = 65_536  # far more than what the desk takes: full means something is very wrong
     idle: ClassVar[float] = 60.0
@@ -141,7 +142,7 @@ class Room(Actor[Message]):
 
     def _woken(self, message: Woken) -> None:
         if self._fold is not None:
-            return
+            return None
         if self._partition not in self._house.tails:
             return self._not_woken(moved())
         if message.error is not None or not isinstance(message.read, Read):
@@ -186,7 +187,7 @@ class Room(Actor[Message]):
     def _submit(self, message: Submit) -> Later:
         later = Later()
         desk = self._desk
-        if desk.flight is not None and desk.flight.overdue or self._house.storer.behind(self._partition):
+        if (desk.flight is not None and desk.flight.overdue) or self._house.storer.behind(self._partition):
             later.fail(NOT_NOW)
         elif len(desk.queue) >= MOST_WAITING:
             later.fail(TOO_MANY)
@@ -217,7 +218,7 @@ class Room(Actor[Message]):
     def _appended(self, message: Appended) -> None:
         flight = self._desk.flight
         if flight is None or flight.number != message.number:
-            return
+            return None
         if message.error is None:
             flight.acknowledged = True
             return self._land()

@@ -67,7 +67,8 @@ class Router:
         if owner == self._me:
             self.post_here(key, message, reply)
         else:
-            self._links.post(owner, carry(key, message), lambda answer, error: reply(None if error else carried_answer(answer), error), VERDICT_WITHIN_S + 1)
+            self._links.post(owner, carry(key, message), lambda answer, error: reply(None if error else carried_answer(answer), error),
+                             VERDICT_WITHIN_S + 1)
 
     def post_here(self, key: Key, message: Message, reply: Settle) -> None:
         """Hand it to the room on this worker."""
@@ -130,7 +131,7 @@ class Router:
 
     def forget(self, worker: str) -> None:
         """A worker has left the node: no room here tells it anything any more."""
-        for name in self._rooms.keys():
+        for name in list(self._rooms.keys()):
             self.post_here(key_of(name), Unlisten(worker), lambda answer, error: None)
 
     async def _patiently(self, post: Callable[[Settle], None]) -> Any:

@@ -6,7 +6,6 @@ A partition's stored place only moves over rows whose verdict is known. Where no
 import logging
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
 
 import trio
 
@@ -43,7 +42,7 @@ class Slot:
 class Queue:
     """One partition's rows that are not stored, in order."""
 
-    __slots__ = ("bytes", "by_place", "slots")
+    __slots__ = ("by_place", "bytes", "slots")
 
     def __init__(self) -> None:
         self.slots: deque[Slot] = deque()
@@ -100,6 +99,10 @@ class Storer:
         if queue is None or not queue.slots:
             return False
         return queue.bytes > BEHIND_BYTES or trio.current_time() - queue.slots[0].since > BEHIND_S
+
+    def waiting(self) -> int:
+        """How many rows have been read and are not stored."""
+        return sum(len(queue.slots) for queue in self._queues.values())
 
     async def run(self) -> None:
         """Store for as long as the worker lives."""
@@ -171,6 +174,3 @@ class Storer:
                     _log.warning("storing cannot fold %s by itself and tries again: %r", key, error)
 
 
-def describe(storer: Storer) -> dict[str, Any]:
-    """How much waits, for people."""
-    return {"partitions": len(storer._queues), "waiting": sum(len(queue.slots) for queue in storer._queues.values()), "steps": storer.steps}

@@ -1,7 +1,7 @@
 """What one connection watches: joining an audience in one step with the reply, and catching up at the pace of its socket."""
 
 from collections import deque
-
+from functools import partial
 from typing import Any, Protocol
 
 import trio
@@ -139,7 +139,7 @@ class Watching:
     def _ran(self, _: Any, error: Exception | None) -> None:
         self._running = False
         if self._behind and not self._client.closed:
-            self._errands.run(lambda: trio.sleep(AGAIN_S), lambda _, failed: self._catch_up(), 10.0)
+            self._errands.run(partial(trio.sleep, AGAIN_S), lambda _, failed: self._catch_up(), 10.0)
 
     async def _run(self) -> None:
         """Page by page, in turn between conversations, no faster than the socket drains."""

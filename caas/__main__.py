@@ -24,8 +24,8 @@ def dev(*, port: Port = None, data: Data = None, workers: Workers = None, limits
     """Start the development set-up: application `dev`, users alice, bob and carol, and a page at / to chat on."""
     from caas.processes import run_workers
 
-    config = _config(None, port=port, data=data, workers=workers, limits=_lifted(limits), dev=True, host="127.0.0.1", log_format="console", log_level="warning")
-    return run_workers(config)
+    return run_workers(_config(None, port=port, data=data, workers=workers, limits=_lifted(limits), dev=True, host="127.0.0.1",
+                               log_format="console", log_level="warning"))
 
 
 @app.command

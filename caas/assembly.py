@@ -107,7 +107,7 @@ class Assembly:
             self.router.forget(worker)
         self._workers = set(ring.members)
         gained, lost = await self.reader.assign(self.router.owned())
-        for name in self.rooms.keys():
+        for name in list(self.rooms.keys()):
             if self._partition(key_of(name)) in lost:
                 await self.rooms.stop(name)
         self.fanout.refollow_where(lambda key: self._partition(key) in changed)

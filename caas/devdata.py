@@ -34,7 +34,8 @@ async def make_dev_data(worker: "Worker") -> None:
         scopes[user] = Scope(DEV, internal, user)
     direct = await _call(worker, scopes["alice"], "conversation.create", type="direct", members=["bob"], op=_act(tenant.key, "direct"))
     await _say(worker, tenant.key, scopes["bob"], direct["conversation"]["id"], "Hi Alice! This is a direct conversation.")
-    await _call(worker, scopes["alice"], "conversation.create", type="group", id=GROUP, name="Lobby", members=list(USERS), op=_act(tenant.key, "group"))
+    await _call(worker, scopes["alice"], "conversation.create", type="group", id=GROUP, name="Lobby", members=list(USERS),
+                op=_act(tenant.key, "group"))
     for user, text in SAID:
         await _say(worker, tenant.key, scopes[user], GROUP, text)
 

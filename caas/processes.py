@@ -26,7 +26,7 @@ def run_workers(config: Config) -> int:
 async def _run(config: Config) -> int:
     names = [f"w{number}" for number in range(1, config.workers + 1)]
     files = [ready_file(config.data, name) for name in names]
-    for file in files:
+    for file in (*files, *(config.data / "metrics").glob("*.db")):  # counts begin anew with the node
         file.unlink(missing_ok=True)
     environment = to_environment(config)
     commands = [Command(name, [sys.executable, "-m", "caas", "worker"], {**environment, "CAAS_WORKER": name}) for name in names]
@@ -39,7 +39,7 @@ async def _run(config: Config) -> int:
 
 async def _welcome_when(files: list[Path], config: Config) -> None:
     """Say that we serve when every worker does."""
-    while not all(file.exists() for file in files):
+    while not all(file.exists() for file in files):  # noqa: ASYNC110 - other processes make them
         await trio.sleep(_LOOK_S)
     _welcome(config)
 

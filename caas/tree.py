@@ -26,11 +26,12 @@ class _Listener:
 
 def show_trees(data: Path) -> int:
     """Print the trees; the exit code: 1 when no worker answers."""
-    return trio.run(_show, data / "run")
-
-
-async def _show(folder: Path) -> int:
+    folder = data / "run"
     workers = sorted(path.stem for path in folder.glob("*.sock")) if folder.exists() else []
+    return trio.run(_show, folder, workers)
+
+
+async def _show(folder: Path, workers: list[str]) -> int:
     console = Console()
     shown = 0
     links = Links(folder, f"tree-{trio.lowlevel.current_task().name[-4:]}", _Listener())

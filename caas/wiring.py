@@ -15,6 +15,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import trio
+from storage.embedded.backend import open_embedded
 
 from actors.background import Background
 from actors.connections import Connections
@@ -26,12 +27,12 @@ from services.api_keys.service import ApiKeys
 from services.applications.service import Applications
 from services.sessions.service import Sessions
 from services.sessions.signing import Signers
-from storage.embedded.backend import open_embedded
 from supervisor import Child, Strategy, Supervisor, open_supervisor
 from supervisor.ring import Ring
 from supervisor.workers import Membership
 from transport.asgi import open_asgi
 from transport.door import Door, DoorLimits
+from transport.health import Metrics
 from transport.link import Links
 from transport.listener import Listener, open_sockets
 from transport.rest import make_app
@@ -56,6 +57,8 @@ class Worker:
         self.connections = Connections(self.assembly.desk(self.sessions.authenticate_token), tree, name)
         self.hub = Hub(self.connections, Door(DoorLimits() if config.limits else UNLIMITED))
         self.members: tuple[str, ...] = (name,)
+        self.metrics = Metrics(config.data / "metrics", name, lambda: self.members)
+        measure(self.metrics, self)
         self.ready = trio.Event()
         self._ring_news = trio.Event()
 
@@ -71,9 +74,14 @@ class Worker:
             Child("ring", lambda: Background(self._follow_ring)),
             *(Child(f"follower {follower.name}", lambda follower=follower: Background(follower.run)) for follower in assembly.followers),  # type: ignore[misc]
             Child("heads", lambda: Background(self.connections.beat)),
+            Child("metrics", lambda: Background(self.metrics.run)),
             Child("websockets", lambda: Background(self.hub.run)),
             Child("listener", lambda: Background(listener.run)),
         )
+
+    def is_ready(self) -> bool:
+        """Whether it can serve: it has its share of the ring, and has read the log to the end it saw at start."""
+        return self.ready.is_set() and self.assembly.reader.caught_up.is_set()
 
     def take_members(self, members: Sequence[str]) -> None:
         """The live workers of the node are others now."""
@@ -107,7 +115,8 @@ class Worker:
         self.applications = Applications(documents, world.clock, world.rng)
         self.api_keys = ApiKeys(documents, world.clock, world.rng, dev=self.config.dev)
         signers = Signers(documents, assembly.vault)
-        self.sessions = Sessions(documents, assembly.users, self.api_keys, signers, assembly.vault, assembly.tenants, world.clock, world.rng, self._announce)
+        self.sessions = Sessions(documents, assembly.users, self.api_keys, signers, assembly.vault, assembly.tenants, world.clock, world.rng,
+                                 self._announce)
 
     def _announce(self, tenant: str, sessions: Sequence[str], reason: str) -> None:
         self._ended(tenant, sessions, reason)
@@ -157,6 +166,18 @@ async def _drain(listener: Listener, worker: Worker, membership: Membership) -> 
     membership.leave()
 
 
+def measure(metrics: Metrics, worker: "Worker") -> None:
+    """What `/metrics` tells of a worker, summed over the node."""
+    assembly = worker.assembly
+    metrics.count("caas_deliveries_total", "Pushes handed to connections.", lambda: assembly.fanout.deliveries)
+    metrics.count("caas_storing_steps_total", "Steps of storing written.", lambda: assembly.storer.steps)
+    metrics.level("caas_connections", "WebSocket connections.", lambda: len(worker.connections))
+    metrics.level("caas_rooms", "Rooms awake.", lambda: len(assembly.rooms))
+    metrics.level("caas_audiences", "Conversations that somebody on the worker watches.", lambda: len(assembly.fanout))
+    metrics.level("caas_storing_rows", "Entries read and not yet stored.", assembly.storer.waiting)
+    metrics.level("caas_damaged_partitions", "Partitions stopped at a damaged record.", lambda: len(assembly.reader.damaged))
+
+
 def describe(tree: Supervisor) -> list[Any]:
     """The live tree as plain lists: name, kind, state, depth, processed, restarts, detail, children."""
 
@@ -171,7 +192,8 @@ def _framed(payload: bytes, text: bool) -> bytes:
 
 
 def _rest(worker: Worker) -> Any:
-    return make_app(worker.assembly.dispatch, worker.sessions, dev=worker.config.dev)
+    return make_app(worker.assembly.dispatch, worker.sessions, ids=worker.world.ids, ready=worker.is_ready, metrics=worker.metrics.text,
+                    noted=worker.metrics.requested, dev=worker.config.dev)
 
 
 def _tls(config: Config) -> ssl.SSLContext | None:

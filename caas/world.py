@@ -19,7 +19,7 @@ class SystemRng:
     """The operating system's generator."""
 
     def __init__(self) -> None:
-        self._jitter = random.Random()
+        self._jitter = random.Random()  # noqa: S311 - for jitter, not for keys
 
     def bytes(self, size: int) -> bytes:
         """For keys and nonces."""

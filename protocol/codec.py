@@ -20,7 +20,7 @@ pack = msgspec.msgpack.Encoder().encode
 write = msgspec.json.Encoder().encode
 """Any value as JSON."""
 
-_HARMLESS = bytes(byte for byte in range(256) if not (0x80 <= byte <= 0x9F or 0xC1 <= byte <= 0xC9 and byte not in (0xC2, 0xC3)
+_HARMLESS = bytes(byte for byte in range(256) if not (0x80 <= byte <= 0x9F or (0xC1 <= byte <= 0xC9 and byte not in (0xC2, 0xC3))
                                                       or byte in (0xCF, 0xD3) or 0xD4 <= byte <= 0xD8 or 0xDC <= byte <= 0xDF))
 _SMALL_CONTAINERS = bytes(range(0x80, 0xA0))
 _DIGITS = re.compile(rb"[0-9]{16,}")
@@ -51,6 +51,19 @@ def decode_commands(payload: bytes, *, text: bool) -> list[Command]:
     if not 1 <= len(commands) <= limits.BATCH:
         raise BadFrame(f"an array of {len(commands)} commands")
     return [_command(command, findings[at] if findings else None) for at, command in enumerate(commands)]
+
+
+def decode_body(payload: bytes) -> dict[str, Any]:
+    """A REST body: the `p` of one command, in JSON, under the rules of the twin. Raises Refused."""
+    try:
+        findings, value = _read_json(payload)
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError, ValueError) as error:
+        raise Refused("bad_frame", "The body is not JSON.") from error
+    if type(value) is not dict:
+        raise Refused("bad_request", "The body must be a JSON object.")
+    if findings and findings[0].refusal:
+        raise Refused("bad_request", f"The body cannot be taken: {findings[0].refusal}.")
+    return value
 
 
 def refuse_shape(error: msgspec.ValidationError) -> Refused:

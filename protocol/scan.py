@@ -26,7 +26,7 @@ def scan(data: bytes) -> list[Finding]:
     walk = _Walk(data)
     count = walk.array_around()
     found = [walk.command() for _ in range(1 if count is None else min(count, limits.BATCH + 1))]
-    if count is not None and count > limits.BATCH or walk.at != len(data):
+    if (count is not None and count > limits.BATCH) or walk.at != len(data):
         raise ValueError("too many commands, or bytes behind the last")
     return found
 

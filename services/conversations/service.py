@@ -131,7 +131,8 @@ class Conversations:
         told = {name: getattr(p, name) for name in ABOUT if getattr(p, name) is not UNSET}
         facts = {"type": p.type, "access": p.access or "private", "members": members, "about": told, "by": scope.external}
         digest = tenant.digest("conversation.created", scope.user, said(p))
-        return conversation, Act(conversation, "conversation.created", op, digest, facts, {"members": list(names), **_by(scope)}, scope.user, scope.external)
+        body = {"members": list(names), **_by(scope)}
+        return conversation, Act(conversation, "conversation.created", op, digest, facts, body, scope.user, scope.external)
 
     async def _existing(self, scope: Scope, conversation: str, refused: Refused) -> dict[str, Any]:
         try:
