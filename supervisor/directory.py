@@ -26,6 +26,8 @@ log = logging.getLogger("supervisor")
 
 SHOWN = 8
 """The deepest mailboxes that `tree` shows."""
+LABEL = 100
+"""Characters of a fingerprint in the log."""
 
 
 def fingerprint_of(message: object) -> Hashable | None:
@@ -35,6 +37,13 @@ def fingerprint_of(message: object) -> Hashable | None:
     except TypeError:
         return None
     return message
+
+
+def _label(mark: Hashable | None) -> str:
+    """For the log: an id is shown, a whole message is not, for it may hold what people wrote."""
+    if mark is None:
+        return "something that is no message"
+    return repr(mark)[:LABEL] if isinstance(mark, str | int | bytes) else f"a {type(mark).__name__}"
 
 
 class Directory(Generic[M]):
@@ -159,8 +168,10 @@ class Directory(Generic[M]):
         self._died += 1
         mark: Hashable | None = None if culprit is None else self._fingerprint(culprit)  # type: ignore[arg-type]
         seconds = self._quarantine.died(life.key, mark, trio.current_time())
-        how = f"refused whole for {seconds:g} s" if seconds else "the message is in quarantine" if mark is not None else "will be woken again"
-        log.error("%s died of %r: %s", life.name, mark, how, exc_info=error)
+        next_step = (
+            f"the key is refused for {seconds:g} s" if seconds else "that message is refused for a while" if mark is not None else "it may wake again"
+        )
+        log.error("%s died of %s; %s", life.name, _label(mark), next_step, exc_info=error)
 
     def ended(self, life: Life) -> None:
         """Nothing of it runs any more."""

@@ -18,7 +18,7 @@ log = logging.getLogger("supervisor")
 
 PIPE = "SUPERVISOR_PIPE"
 """Names, in a child's environment, the descriptor that ends when its parent does."""
-SETTLED = 5.0
+SETTLED = 2.0
 """Seconds after which a process counts as well: what ends it later is no failed start."""
 
 
