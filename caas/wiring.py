@@ -84,7 +84,9 @@ class Worker:
         return self.ready.is_set() and self.assembly.reader.caught_up.is_set()
 
     def take_members(self, members: Sequence[str]) -> None:
-        """The live workers of the node are others now."""
+        """The live workers of the node are others now. The last one to leave keeps what is its own until it ends."""
+        if not members:
+            return
         self.members = tuple(members)
         self._ring_news.set()
 
