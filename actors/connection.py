@@ -18,7 +18,7 @@ from actors.lanes import Lanes
 from actors.messages import Submit
 from actors.router import Router
 from actors.watching import Watching, watched_reply
-from protocol.closing import BAD_FRAME, NO_HELLO, PROTOCOL, REVOKED, TOKEN_EXPIRED, TOKEN_INVALID, Closing
+from protocol.closing import BAD_FRAME, NO_HELLO, PROTOCOL, REVOKED, TOKEN_EXPIRED, TOKEN_INVALID, TOO_MANY, Closing
 from protocol.codec import BadFrame, Command, decode_commands, pack, refuse_shape, write
 from protocol.errors import Refused
 from services.acts import Asked, Rooms, Verdict
@@ -156,8 +156,9 @@ class Connection(Actor[Message]):
         if exit.error is not None:
             self._socket.outbox.close(1011, "internal")
         self._lanes.close()
-        if self._watching is not None:
+        if self._watching is not None and self.scope is not None:
             self._watching.close()
+            self._desk.greeter.leave(self.scope)
 
     def _impatient(self) -> None:
         """`hello` has not come in time."""
@@ -320,6 +321,7 @@ class Connection(Actor[Message]):
             return self.close(_closing_for(error))
         if self.closed:
             greeting.watching.close()
+            self._desk.greeter.leave(greeting.scope)
             return None
         self._socket.admitted()
         self.scope, self.expires_at, self._watching = greeting.scope, greeting.expires_at, greeting.watching
@@ -396,5 +398,5 @@ def _lane(command: Command) -> str:
 
 def _closing_for(error: Exception) -> Closing:
     code = error.code if isinstance(error, Refused) else ""
-    return {"token_expired": TOKEN_EXPIRED, "token_invalid": TOKEN_INVALID}.get(code, PROTOCOL)
+    return {"token_expired": TOKEN_EXPIRED, "token_invalid": TOKEN_INVALID, "too_many": TOO_MANY}.get(code, PROTOCOL)
 

@@ -18,7 +18,7 @@ from services.acts import Rooms
 from services.hello import Hello, Seen
 from services.history import History
 from services.scope import Scope
-from services.tenants import Tenants
+from services.tenants import Tenant, Tenants
 
 
 class Authenticated(Protocol):
@@ -43,9 +43,11 @@ class Greeting(NamedTuple):
 class Greeter:
     """Says hello for the connections of a worker."""
 
-    def __init__(self, *, authenticate: Callable[[str], Awaitable[Authenticated]], user: Callable[[Scope], Awaitable[dict[str, Any]]], rooms: Rooms,
-                 fanout: Fanout, history: History, errands: Errands, tenants: Tenants, clock: Clock, epoch: int) -> None:
+    def __init__(self, *, authenticate: Callable[[str], Awaitable[Authenticated]], user: Callable[[Scope], Awaitable[dict[str, Any]]],
+                 enter: Callable[[Scope], Awaitable[None]], leave: Callable[[Scope], None], rooms: Rooms, fanout: Fanout, history: History,
+                 errands: Errands, tenants: Tenants, clock: Clock, epoch: int) -> None:
         self.authenticate, self._user, self._rooms, self._fanout = authenticate, user, rooms, fanout
+        self._enter, self.leave = enter, leave
         self._history, self._errands, self._tenants, self._clock, self._epoch = history, errands, tenants, clock, epoch
 
     def expired(self, expires_at: int) -> bool:
@@ -60,6 +62,15 @@ class Greeter:
         known = await self.authenticate(p.token)
         scope = known.scope
         tenant = await self._tenants.ready(scope.tenant)
+        await self._enter(scope)
+        try:
+            return await self._found(client, known, tenant, resume)
+        except BaseException:
+            self.leave(scope)
+            raise
+
+    async def _found(self, client: Client, known: Authenticated, tenant: Tenant, resume: Mapping[str, Seen]) -> Greeting:
+        scope = known.scope
         watching = Watching(client, scope, self._rooms, self._fanout, self._history, self._errands, self._epoch)
         seen = resume.get("me")
         me = await watching.prepare("me", Key(scope.tenant, tenant.personal(scope.user)), seen.seq if seen else None, seen.epoch if seen else None)

@@ -116,6 +116,10 @@ class Router:
         if failed or waiting:
             raise failed[0] if failed else Refused("timeout")
 
+    def say(self, scope: Scope, act: Act) -> None:
+        """Have an act decided, whatever comes of it."""
+        self.post(Key(scope.tenant, act.conversation), Submit(act), lambda answer, error: None)
+
     async def view(self, scope: Scope, conversation: str, ask: View) -> dict[str, Any]:
         """Ask the room. Asking again does no harm, so a room that is just moving is asked again for a while."""
         key = Key(scope.tenant, conversation)

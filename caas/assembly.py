@@ -1,5 +1,6 @@
 """A worker's parts, put together: the same for the real program and for a simulated world. No sockets, no files, no clock of its own."""
 
+import contextlib
 from collections.abc import Awaitable, Callable
 from typing import Any, Protocol
 
@@ -16,6 +17,7 @@ from actors.room import Room
 from actors.router import Links, Ring, Router, key_of
 from actors.storing import Storer
 from actors.tails import Tails
+from actors.tenant import Enter, Leave, TenantActor
 from protocol.world import Clock, Ids, Rng
 from services.catalogue import KINDS
 from services.commands import gather
@@ -32,7 +34,7 @@ from storage.ports.bus import Bus
 from storage.ports.counters import Counters
 from storage.ports.documents import Documents
 from storage.ports.log import Following, Log
-from supervisor import Directory, Supervisor
+from supervisor import ActorStopped, Directory, MailboxFull, Supervisor
 
 
 class FollowedLog(Log, Following, Protocol):
@@ -66,8 +68,8 @@ class World(Protocol):
 class Assembly:
     """One worker: rooms and what they stand on, services, connections' desk. Whoever makes it runs its tasks (`caas/wiring.py`)."""
 
-    def __init__(self, *, me: str, boot: int, backend: Backend, world: World, links: Links, rooms: Supervisor, errands: Errands, master: bytes,
-                 frame: Frame) -> None:
+    def __init__(self, *, me: str, boot: int, backend: Backend, world: World, links: Links, tree: Supervisor, errands: Errands, master: bytes,
+                 frame: Frame, limits: bool = True) -> None:
         self.me, self.backend, self.world, self.errands = me, backend, world, errands
         log = self.log = backend.log
         self.vault = Vault(backend.documents, world.rng, master)
@@ -75,7 +77,9 @@ class Assembly:
         parts = parts_of(KINDS)
         self.tails, self.deadlines = Tails(), Deadlines()
         self.storer = Storer(log, self.tails, parts)
-        self.rooms: Directory[Any] = Directory(rooms, "rooms", self._room)
+        self.rooms: Directory[Any] = Directory(tree, "rooms", self._room)
+        self.tenant_actors: Directory[Enter | Leave] = Directory(tree, "tenants", self._tenant)
+        self._limits = limits
         self.router = Router(me, self.rooms, links, log.partitions)
         self.history = History(self.router, log, self.vault, KINDS)
         self.fanout = Fanout(self.router, self.history, errands, frame)
@@ -95,8 +99,8 @@ class Assembly:
     def desk(self, authenticate: Callable[[str], Awaitable[Authenticated]]) -> Desk:
         """What connections share."""
         log, router = self.log, self.router
-        greeter = Greeter(authenticate=authenticate, user=self._shown, rooms=router, fanout=self.fanout, history=self.history,
-                          errands=self.errands, tenants=self.tenants, clock=self.world.clock, epoch=log.epoch)
+        greeter = Greeter(authenticate=authenticate, user=self._shown, enter=self._enter, leave=self._leave, rooms=router, fanout=self.fanout,
+                          history=self.history, errands=self.errands, tenants=self.tenants, clock=self.world.clock, epoch=log.epoch)
         return Desk(table=self.table, router=router, rooms=router, fanout=self.fanout, history=self.history, errands=self.errands,
                     tenants=self.tenants, greeter=greeter, epoch=log.epoch)
 
@@ -138,6 +142,16 @@ class Assembly:
 
     async def _shown(self, scope: Scope) -> dict[str, Any]:
         return (await self.users.of_internal(scope, [scope.user])).get(scope.user, {"id": scope.external})
+
+    async def _enter(self, scope: Scope) -> None:
+        await self.tenant_actors.ask(scope.tenant, Enter(scope.user))
+
+    def _leave(self, scope: Scope) -> None:
+        with contextlib.suppress(ActorStopped, MailboxFull):
+            self.tenant_actors.send_nowait(scope.tenant, Leave(scope.user))
+
+    def _tenant(self, tenant: str) -> TenantActor:
+        return TenantActor(tenant, self.tenants, self.world.clock, self.router.say, limits=self._limits)
 
     def _room(self, name: str) -> Room:
         key = key_of(name)

@@ -17,7 +17,8 @@ _SHARED: tuple[Any, ...] = (
 
 def set_up(level: str, style: str, **fields: Any) -> None:
     """Log from `level` on; `fields` stand in every line."""
-    last: Any = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback) if style == "console" else structlog.processors.JSONRenderer()
+    console = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)  # without the values of locals
+    last: Any = console if style == "console" else structlog.processors.JSONRenderer()
     before = [structlog.processors.format_exc_info] if style == "json" else []
     formatter = structlog.stdlib.ProcessorFormatter(
         foreign_pre_chain=list(_SHARED), processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *before, last])

@@ -51,8 +51,8 @@ class Worker:
         self.config, self.world, self.name, self.backend, self.tree = config, world, name, backend, tree
         self.run_folder = config.data / "run"
         self.links = Links(self.run_folder, name, self)
-        self.assembly = Assembly(me=name, boot=world.clock.now_ms(), backend=backend, world=world, links=self.links, rooms=tree,
-                                 errands=Errands(errands), master=master_key(config.data, world.rng), frame=_framed)
+        self.assembly = Assembly(me=name, boot=world.clock.now_ms(), backend=backend, world=world, links=self.links, tree=tree,
+                                 errands=Errands(errands), master=master_key(config.data, world.rng), frame=_framed, limits=config.limits)
         self._make_identity()
         self.connections = Connections(self.assembly.desk(self.sessions.authenticate_token), tree, name)
         self.hub = Hub(self.connections, Door(DoorLimits() if config.limits else UNLIMITED))
