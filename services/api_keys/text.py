@@ -13,7 +13,7 @@ from protocol.world import Rng
 from services.chance import base32, base62
 
 DEV_PUBLISHABLE: Final = "caas_pk_dev"
-DEV_SECRET: Final = "caas_sk_dev"  # no secret: taken in the development set-up alone, and only from this machine
+DEV_SECRET: Final = "caas_sk_dev"  # noqa: S105 - no secret: taken in the development set-up alone, and from this machine
 PREFIX: Final = "caas_"
 """Every key of ours begins so; no user token does."""
 

@@ -34,7 +34,8 @@ class Authenticated(NamedTuple):
     """Who a token speaks for, and until when."""
 
     scope: Scope
-    expires_at_ms: int
+    expires_at: int
+    """Milliseconds since 1970."""
 
 
 class Session(msgspec.Struct, frozen=True):

@@ -122,7 +122,8 @@ async def test_a_refusal_travels_whole_and_a_failure_tells_nothing(tmp_path, aut
         with pytest.raises(Refused) as caught:
             await a.ask("b", ["refuse"])
         refused = caught.value
-        assert (refused.code, refused.message, refused.field, refused.limit, refused.retry_after_ms) == ("too_large", "Too much.", "p.text", ("text", 5, 6), 7)
+        assert (refused.code, refused.message, refused.field) == ("too_large", "Too much.", "p.text")
+        assert (refused.limit, refused.retry_after_ms) == (("text", 5, 6), 7)
         with pytest.raises(Refused) as caught:
             await a.ask("b", ["fail"])
         assert caught.value.code == "internal"
