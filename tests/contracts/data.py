@@ -119,7 +119,8 @@ def step(rows: Sequence[Row], *, first: int = 1, window: int = 1) -> Storing:
     """A step that accepts all these rows of one conversation, the first of them as seq `first` (and as act `first`)."""
     last = rows[-1]
     entries = [accept(row, first + number, first + number) for number, row in enumerate(rows)]
-    return Storing(entries, (), [head(Scope(last.tenant), last.conversation, first + len(rows) - 1, window, last.place)], {last.partition: last.place})
+    after = head(Scope(last.tenant), last.conversation, first + len(rows) - 1, window, last.place)
+    return Storing(entries, (), [after], {last.partition: last.place})
 
 
 @asynccontextmanager

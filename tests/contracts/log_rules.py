@@ -5,7 +5,7 @@ from itertools import pairwise
 import trio
 
 from storage.ports.entry import NOWHERE, Place, decode_entry
-from storage.ports.log import Change, Record, Storing
+from storage.ports.log import Change, Record, Row, Storing
 from tests.contracts.data import ONE, OTHER, Data, Scope, accept, append, entry, follow, head, op, read, record, silent, step, stored
 
 
@@ -92,7 +92,7 @@ async def taking_on_a_partition_neither_loses_nor_doubles(data: Data) -> None:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(write, 3)
             nursery.start_soon(write, 4)
-            rows = await read(one.log, 10)
+            rows = list(await one.log.receive())
             nursery.start_soon(follow, one.log, 3, 4)
             while len(rows) < 80:
                 with trio.fail_after(20):
@@ -136,7 +136,7 @@ async def a_partition_followed_already_goes_on_where_it_is(data: Data) -> None:
 async def receive_loses_nothing_when_it_is_cancelled(data: Data) -> None:
     async with data() as node:
         await follow(node.log, 3)
-        rows = []
+        rows: list[Row] = []
         for number in range(30):
             node.log.append(record(number), lambda error: None)
             with trio.move_on_after(0.0005 * (number % 5)):

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from storage.embedded import open_embedded
 from storage.memory import Store, Storm, open_memory
 from tests.contracts import bus_rules, counters_rules, documents_rules, log_rules
 from tests.contracts.chance import Seeded
@@ -30,7 +31,11 @@ def in_slow_memory(folder: Path) -> Data:
     return _opener(open_memory, Store(weather=Storm(Seeded(7), slowest_s=0.004, away=0, unknown=0)))
 
 
-BACKENDS: list[Make] = [in_memory, in_slow_memory]
+def embedded(folder: Path) -> Data:
+    return _opener(open_embedded, folder)
+
+
+BACKENDS: list[Make] = [in_memory, in_slow_memory, embedded]
 
 
 def _rules(module: ModuleType) -> list[Rule]:

@@ -1,0 +1,84 @@
+"""Documents in SQLite."""
+
+import sqlite3
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+from storage.embedded.desk import Desk
+from storage.embedded.readers import Readers
+from storage.embedded.statements import marks
+from storage.embedded.transaction import Packed, Transaction, decode, equal_bytes, pack
+from storage.ports.documents import INDEXES, Document, Held
+from storage.ports.entry import Place
+from storage.ports.log import Change
+from storage.ports.scope import Tenanted
+
+_COLLECTION = "(SELECT id FROM collections WHERE tenant = ? AND name = ?)"
+_HELD = f"SELECT key, doc, generation, offset, item FROM documents WHERE collection = {_COLLECTION} AND doc IS NOT NULL"
+_AT_ONCE = 500
+"""Keys of one statement."""
+
+
+class EmbeddedDocuments:
+    """The port Documents."""
+
+    def __init__(self, desk: Desk, readers: Readers) -> None:
+        self._desk, self._readers = desk, readers
+
+    async def get(self, scope: Tenanted, collection: str, key: str) -> Held | None:
+        """See the port."""
+        return (await self.get_many(scope, collection, [key])).get(key)
+
+    async def get_many(self, scope: Tenanted, collection: str, keys: Sequence[str]) -> dict[str, Held]:
+        """See the port."""
+        if not keys:
+            return {}
+        return {held.key: held for held in await self._readers.read(partial(_get, scope.tenant, collection, sorted(set(keys))))}
+
+    async def put(self, scope: Tenanted, collection: str, key: str, doc: Document, place: Place) -> bool:
+        """See the port."""
+        return await self._change(Change(scope.tenant, collection, key, doc, place))
+
+    async def delete(self, scope: Tenanted, collection: str, key: str, place: Place) -> bool:
+        """See the port."""
+        return await self._change(Change(scope.tenant, collection, key, None, place))
+
+    async def find(self, scope: Tenanted, collection: str, index: str, equal: Sequence[str | int], *, after: str | int | None = None,
+                   limit: int = 100, newest: bool = False) -> Sequence[Held]:
+        """See the port."""
+        if index not in INDEXES.get(collection, {}):
+            raise LookupError(f"no index {index!r} is declared for {collection!r}: see storage.ports.documents.INDEXES")
+        return await self._readers.read(partial(_find, scope.tenant, collection, index, equal_bytes(equal), after, limit, newest))
+
+    async def _change(self, change: Change) -> bool:
+        return await self._desk.write(partial(_put, pack(change)), grows=True)
+
+
+def _put(change: Packed, transaction: Transaction) -> bool:
+    return transaction.put(change)
+
+
+def _get(tenant: str, collection: str, keys: Sequence[str], connection: sqlite3.Connection) -> list[Held]:
+    found: list[Held] = []
+    for begin in range(0, len(keys), _AT_ONCE):
+        some = keys[begin : begin + _AT_ONCE]
+        found += _held(connection.execute(f"{_HELD} AND key IN ({marks(some)})", (tenant, collection, *some)))
+    return found
+
+
+def _find(tenant: str, collection: str, index: str, equal: bytes, after: str | int | None, limit: int, newest: bool,
+          connection: sqlite3.Connection) -> list[Held]:
+    direction, beyond = ("DESC", "<") if newest else ("ASC", ">")
+    bound = f"AND ordered {beyond} ?" if after is not None else ""
+    select = f"""SELECT documents.key, doc, generation, offset, item FROM document_index AS found
+        JOIN documents ON documents.collection = found.collection AND documents.key = found.key
+        WHERE found.collection = {_COLLECTION} AND found.name = ? AND equal = ? {bound}
+        ORDER BY ordered {direction}, found.key {direction} LIMIT ?"""
+    values = (tenant, collection, index, equal, *(() if after is None else (after,)), limit)
+    return _held(connection.execute(select, values))
+
+
+def _held(rows: "sqlite3.Cursor") -> list[Held]:
+    fetched: list[Any] = rows.fetchall()
+    return [Held(key, decode(doc), Place(*place)) for key, doc, *place in fetched]

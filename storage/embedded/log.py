@@ -1,0 +1,110 @@
+"""The log and the stored entries, in SQLite."""
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+
+import trio
+
+from storage.embedded.database import Settings
+from storage.embedded.desk import Desk
+from storage.embedded.feed import Feed
+from storage.embedded.readers import Readers
+from storage.embedded.reading import read_after, read_by_op, read_entries, read_loaded, read_log, read_places
+from storage.embedded.steps import Step, prepare_step, write_step
+from storage.embedded.transaction import Transaction
+from storage.embedded.writer import Handed, Switch
+from storage.ports.entry import Place
+from storage.ports.errors import StorageError
+from storage.ports.log import Loaded, Record, Row, Stored, StoredRow, Storing
+from storage.ports.scope import Tenanted
+
+SCAN = 2_000
+"""Rows read at once when a partition is taken on."""
+
+
+class EmbeddedLog:
+    """The ports Log and Following."""
+
+    def __init__(self, settings: Settings, desk: Desk, readers: Readers, feed: Feed) -> None:
+        self.partitions, self.generation, self.epoch = settings.partitions, settings.generation, settings.epoch
+        self._settings, self._desk, self._readers, self._feed = settings, desk, readers, feed
+        self._asked: set[int] = set()
+        """What the writer has been asked to follow."""
+        self._live: set[int] = set()
+        """What rows are let through of."""
+        self._following = trio.Lock()
+
+    def append(self, record: Record, done: Callable[[StorageError | None], None]) -> None:
+        """See the port."""
+        self._desk.append(record, done)
+
+    async def follow(self, after: Mapping[int, Place]) -> None:
+        """See the port. What is behind is read here and goes into the feed, which is bounded: somebody must be receiving."""
+        async with self._following:
+            lost, gained = self._asked - set(after), set(after) - self._asked
+            self._leave(lost)
+            try:
+                reached = await self._scan({partition: self._settings.offset(after[partition]) for partition in gained})
+            except BaseException:
+                self._feed.drop(gained)
+                raise
+            self._asked = set(after)
+            followed = trio.Event()
+            self._desk.switch(Switch(frozenset(after), reached, followed.set))
+            await followed.wait()
+
+    async def receive(self) -> Sequence[Row]:
+        """See the port."""
+        return await self._feed.take()
+
+    async def stored_places(self) -> dict[int, Place]:
+        """See the port."""
+        return await self._readers.read(read_places)
+
+    async def store(self, step: Storing) -> None:
+        """See the port."""
+        await self._desk.write(partial(_write, prepare_step(step)))
+
+    async def load(self, scope: Tenanted, conversation: str, partition: int) -> Loaded:
+        """See the port."""
+        return await self._readers.read(partial(read_loaded, self._settings, scope.tenant, conversation, partition))
+
+    async def entries(self, scope: Tenanted, conversation: str, after: int, before: int, limit: int, *,
+                      newest: bool = False, kinds: Sequence[str] = ()) -> Sequence[StoredRow]:
+        """See the port."""
+        return await self._readers.read(partial(read_entries, self._settings, scope.tenant, conversation, after, before, limit, newest, kinds))
+
+    async def find(self, scope: Tenanted, conversation: str, op: bytes) -> StoredRow | None:
+        """See the port."""
+        return await self._readers.read(partial(read_by_op, self._settings, scope.tenant, conversation, op))
+
+    async def stored_after(self, partition: int, after: Place, limit: int) -> Sequence[Stored]:
+        """See the port."""
+        return await self._readers.read(partial(read_after, self._settings, partition, after, limit))
+
+    def take(self, handed: Handed) -> None:
+        """Rows that the writer gave back, in trio's thread."""
+        if handed.followed is not None:
+            self._live = set(handed.followed)
+        self._feed.put([row for row in handed.rows if row.partition in self._live])
+
+    def _leave(self, lost: set[int]) -> None:
+        self._asked -= lost
+        self._live -= lost
+        self._feed.drop(lost)
+
+    async def _scan(self, after: Mapping[int, int]) -> dict[int, int]:
+        """Put what is behind into the feed; how far each partition was read."""
+        begin = reached = min(after.values(), default=0)
+        while after:
+            rows, last, end = await self._readers.read(partial(read_log, self._settings, begin, sorted(after), SCAN))
+            self._feed.put([row for row in rows if row.place.offset > after[row.partition]])
+            begin = reached = last
+            if end:
+                break
+            await self._feed.wait_room()
+        return {partition: max(reached, begin_after) for partition, begin_after in after.items()}
+
+
+def _write(step: Step, transaction: Transaction) -> None:
+    write_step(transaction, step)
