@@ -2,7 +2,7 @@
 
 On trio and nothing else; it knows nothing of chat and could be a library.
 
-actor, ref, reply    what one writes and what one holds          life, sweeper   the inside of an actor
+actor, ref, reply    what one writes and what one holds          life, mailbox, sweeper   the inside of an actor
 tree                 Supervisor: order, restarts, failing up     directory       woken by key, asleep when idle; quarantine
 ring                 which worker owns what: pure                workers         who of a node's workers is alive
 processes            starts and restarts worker processes        errors          the tree of them
@@ -10,7 +10,7 @@ processes            starts and restarts worker processes        errors         
 
 from supervisor.actor import Actor, Exit, Inbox
 from supervisor.directory import Directory, fingerprint_of
-from supervisor.errors import ActorStopped, AskTimeout, MailboxFull, Quarantined, SupervisorError, TooManyRestarts
+from supervisor.errors import ActorStopped, AskTimeout, MailboxFull, Quarantined, StartTimeout, SupervisorError, TooManyRestarts
 from supervisor.processes import Command, ProcessSupervisor, wait_orphaned
 from supervisor.quarantine import Quarantine
 from supervisor.ref import Ref, RefStatistics
@@ -42,6 +42,7 @@ __all__ = [
     "Reply",
     "Restart",
     "Ring",
+    "StartTimeout",
     "Strategy",
     "Supervisor",
     "SupervisorError",

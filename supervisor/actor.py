@@ -17,8 +17,6 @@ __all__ = ["Actor", "Exit", "Inbox"]
 
 M = TypeVar("M")
 
-MINUTES = 60.0
-
 
 @dataclass(frozen=True, slots=True)
 class Exit:
@@ -56,6 +54,8 @@ class Actor(Generic[M]):
     """Seconds without a message, then sleep."""
     linger: ClassVar[float] = 1.0
     """Seconds without a message, then rest."""
+    patience: ClassVar[float] = 60.0
+    """Seconds that `started` may take."""
     refusals: ClassVar[tuple[type[Exception], ...]] = ()
     """These answer an ask with "no"; the actor lives on."""
 

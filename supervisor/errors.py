@@ -5,10 +5,11 @@
   x MailboxFull       it is alive and behind; wait (`send`, `ask`) or shed the work
   x AskTimeout        no answer in time; whether it was handled is not known
   x Quarantined       this key or this message has killed before; come back after `retry_after`
+  x StartTimeout      `started` took longer than the class's `patience`; what it waits for is not there
   x TooManyRestarts   a supervisor gave up on a child; it fails upward, to its own supervisor
 """
 
-__all__ = ["ActorStopped", "AskTimeout", "MailboxFull", "Quarantined", "SupervisorError", "TooManyRestarts"]
+__all__ = ["ActorStopped", "AskTimeout", "MailboxFull", "Quarantined", "StartTimeout", "SupervisorError", "TooManyRestarts"]
 
 
 class SupervisorError(Exception):
@@ -53,6 +54,15 @@ class Quarantined(SupervisorError):
         super().__init__(f"{name} is in quarantine for {retry_after:.1f} s more")
         self.name = name
         self.retry_after = retry_after
+
+
+class StartTimeout(SupervisorError):
+    """The actor's `started` was cut off after the seconds that its class allows."""
+
+    def __init__(self, name: str, seconds: float) -> None:
+        super().__init__(f"{name} did not start within {seconds:g} s")
+        self.name = name
+        self.seconds = seconds
 
 
 class TooManyRestarts(SupervisorError):

@@ -17,9 +17,10 @@ import outcome
 import trio
 
 from supervisor.actor import Actor, Exit, Inbox
-from supervisor.errors import ActorStopped, AskTimeout, MailboxFull
+from supervisor.errors import StartTimeout
+from supervisor.mailbox import Envelope, Mailbox
 from supervisor.ref import Ref
-from supervisor.reply import Answer, Later, Reply, deliver
+from supervisor.reply import Later, Reply, deliver
 from supervisor.sweeper import Sweeper
 
 __all__ = ["Life", "Owner", "Work"]
@@ -33,7 +34,6 @@ SLICE = 0.0015
 LOOK = 15
 """The clock is looked at each 16 messages."""
 
-Envelope = tuple[Any, Reply | None]
 Work = Callable[[], Awaitable[None]]
 
 
@@ -56,18 +56,7 @@ class Owner(Protocol):
         """Its `stopped` is done; nothing of it runs any more."""
 
 
-class Waiter:
-    """A message whose sender waits for room in the mailbox."""
-
-    __slots__ = ("admitted", "message", "reply")
-
-    def __init__(self, message: object, reply: Reply | None, admitted: Reply | None) -> None:
-        self.message = message
-        self.reply = reply
-        self.admitted = admitted
-
-
-class Life:
+class Life(Mailbox):
     """The mailbox, the task if there is one, and who waits for what."""
 
     __slots__ = (
@@ -77,39 +66,30 @@ class Life:
         "_sleep_watched",
         "actor",
         "after",
-        "closed",
         "culprit",
-        "exit",
         "gone",
         "grace",
         "key",
         "last",
         "laters",
-        "limit",
         "opened",
         "owner",
-        "parked",
         "processed",
-        "queue",
         "scope",
-        "waiters",
     )
 
     def __init__(self, key: str, actor: Actor[Any], owner: Owner, grace: float, after: Life | None = None) -> None:
+        if hasattr(actor, "ref"):
+            raise ValueError(f"{actor!r} has lived before: `make` must return a fresh actor each time")
+        super().__init__(actor.mailbox)
         self.key = key
         self.actor = actor
         self.owner = owner
         self.grace = grace
         self.after = after  # the life before this one, while its `stopped` may still run
-        self.limit = actor.mailbox
-        self.queue: deque[Envelope] | None = None
-        self.waiters: deque[Waiter] | None = None
         self.laters: dict[Later, None] | None = None
-        self.parked: trio.lowlevel.Task | None = None
         self.scope: trio.CancelScope | None = None
-        self.closed = False
         self.opened = False
-        self.exit: Exit | None = None  # how it ended, known before `stopped` runs
         self.gone = False  # `stopped` has run too
         self.culprit: object = None
         self.processed = 0
@@ -136,90 +116,15 @@ class Life:
             return "starting"
         return "working" if self.parked is None else "waiting"
 
-    @property
-    def depth(self) -> int:
-        """Messages that wait, those of senders who wait for room included."""
-        return len(self.queue or ()) + len(self.waiters or ())
-
-    # Taking messages: called by anybody, never waits (but `send` and `ask`).
-
-    def put(self, message: object, reply: Reply | None) -> None:
-        """Into the mailbox, and see to it that a task comes. Raises MailboxFull or ActorStopped."""
-        queue = self.queue
-        if queue is None:
-            queue = self.wake()
-        elif self.closed:
-            raise self.stopped_error()
-        elif len(queue) >= self.limit:
-            raise MailboxFull(self.name, self.limit)
-        queue.append((message, reply))
-        task = self.parked
-        if task is not None:
-            self.parked = None
-            trio.lowlevel.reschedule(task)
-
     def wake(self) -> deque[Envelope]:
-        """Out of rest: a mailbox and a task."""
+        """Out of rest: a queue, and a task to drain it."""
         if self.closed:
             raise self.stopped_error()
+        self.owner.spawn(self, self.work)
         queue: deque[Envelope] = deque()
         self.queue = queue
         self.scope = trio.CancelScope()
-        self.owner.spawn(self, self.work)
         return queue
-
-    async def send(self, message: object) -> None:
-        """As put, but waits, first come first served, while the mailbox is full."""
-        try:
-            self.put(message, None)
-        except MailboxFull:
-            await self._send_waiting(message)
-        else:
-            await trio.lowlevel.checkpoint_if_cancelled()
-
-    async def _send_waiting(self, message: object) -> None:
-        admitted = Answer(trio.lowlevel.current_task())
-        await self._wait(admitted, Waiter(message, None, admitted))
-        if admitted.error is not None:
-            raise admitted.error
-
-    async def ask(self, message: object, timeout: float) -> Any:
-        """Put (waiting for room if need be) and await the answer; `timeout` covers both."""
-        answer = Answer(trio.lowlevel.current_task())
-        waiter = None
-        try:
-            self.put(message, answer)
-        except MailboxFull:
-            waiter = Waiter(message, answer, None)
-        with trio.CancelScope(deadline=trio.current_time() + timeout) as scope:
-            await self._wait(answer, waiter)
-        if scope.cancelled_caught:
-            raise AskTimeout(self.name, timeout)
-        if answer.error is not None:
-            raise answer.error
-        return answer.value
-
-    async def _wait(self, answer: Answer, waiter: Waiter | None) -> None:
-        """Park until answered. A waiter not admitted by then is withdrawn: it was never sent."""
-        if waiter is None:
-            await trio.lowlevel.wait_task_rescheduled(answer.abandon)
-            return
-        waiters = self.waiters = self.waiters or deque()
-        waiters.append(waiter)
-
-        def withdraw(raise_cancel: object) -> trio.lowlevel.Abort:
-            if waiter in waiters:
-                waiters.remove(waiter)
-            return answer.abandon(raise_cancel)
-
-        await trio.lowlevel.wait_task_rescheduled(withdraw)
-
-    def stopped_error(self, *, begun: bool = False) -> ActorStopped:
-        """A fresh ActorStopped that names the cause of death."""
-        error = ActorStopped(self.name, begun=begun)
-        if self.exit is not None:
-            error.__cause__ = self.exit.error
-        return error
 
     # Ending: by others.
 
@@ -288,10 +193,20 @@ class Life:
             await self.after.wait_gone()
             self.after = None
         if self.actor.has_start:
-            await self.actor.started()
+            await self._start()
         self.opened = True
         if self._open_event is not None:
             self._open_event.set()
+
+    async def _start(self) -> None:
+        patience = self.actor.patience
+        if patience == inf:  # no scope around it: such a `started` may open a nursery that `run` closes
+            await self.actor.started()
+            return
+        with trio.move_on_after(patience) as scope:
+            await self.actor.started()
+        if scope.cancelled_caught:
+            raise StartTimeout(self.name, patience)
 
     async def serve(self, handle: Callable[[Any], Any], waits: bool) -> bool:
         """Drain and park in turn. True: go to rest; False: the mailbox is closed and empty."""
@@ -314,7 +229,7 @@ class Life:
         while queue:
             message, reply = queue.popleft()
             if self.waiters:
-                self._admit(queue)
+                self.admit(queue)
             try:
                 result = handle(message)
                 if waits:
@@ -337,14 +252,6 @@ class Life:
                 if queue:
                     await trio.lowlevel.checkpoint()
                     count, began = 0, trio.current_time()
-
-    def _admit(self, queue: deque[Envelope]) -> None:
-        waiters = self.waiters
-        assert waiters is not None
-        waiter = waiters.popleft()
-        queue.append((waiter.message, waiter.reply))
-        if waiter.admitted is not None:
-            waiter.admitted(None, None)
 
     def _blame(self, message: object, reply: Reply | None, error: BaseException) -> None:
         """Tell whoever asked that nobody will answer; remember what was being handled, unless we were only cancelled."""
@@ -447,20 +354,10 @@ class Life:
         if exit.error is not None and refused is None:
             self.owner.died(self, exit.error, self.culprit)
         self._close()
-        queue, self.queue, self.culprit = self.queue, None, None
-        for _, reply in queue or ():
-            if reply is not None:
-                deliver(reply, None, refused or self.stopped_error())
-        self._end_waiters(refused)
+        self.culprit = None
+        self.settle_waiting(refused)
         for later in list(self.laters or ()):
             later.fail(self.stopped_error(begun=True))
-
-    def _end_waiters(self, refused: Exception | None) -> None:
-        while self.waiters:
-            waiter = self.waiters.popleft()
-            reply = waiter.admitted or waiter.reply
-            if reply is not None:
-                deliver(reply, None, refused or self.stopped_error())
 
     def _end_without_task(self) -> None:
         """It rests: the only thing that could need a task is `stopped`."""

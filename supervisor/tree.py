@@ -13,7 +13,8 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from contextvars import Context, copy_context
 from dataclasses import dataclass
 from enum import Enum
-from typing import TYPE_CHECKING, Any
+from math import inf
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import trio
 
@@ -346,8 +347,9 @@ class Supervisor:
         self._nursery = None
 
     def _close_house(self) -> None:
-        if self._nursery is not None:
-            self._nursery.cancel_scope.cancel()
+        nursery, self._nursery = self._nursery, None
+        if nursery is not None:
+            nursery.cancel_scope.cancel()
 
     async def _stop_all(self) -> None:
         """In reverse; a Directory keeps its place, for a branch that starts anew."""
@@ -379,6 +381,8 @@ class Branch(Actor[None]):
     """A supervisor in a child's place: opens when it starts, closes when it is stopped, dies of what fails upward."""
 
     __slots__ = ("_opened", "supervisor")
+
+    patience: ClassVar[float] = inf  # each of its children has its own
 
     def __init__(self, supervisor: Supervisor) -> None:
         self.supervisor = supervisor

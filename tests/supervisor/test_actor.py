@@ -21,6 +21,7 @@ from supervisor import (
     MailboxFull,
     Ref,
     Restart,
+    StartTimeout,
     Supervisor,
     open_supervisor,
 )
@@ -313,6 +314,26 @@ async def test_an_error_in_started_is_raised_to_whoever_starts_it(autojump_clock
         await start(supervisor, actor)
     assert actor.exit is None
     assert await (await start(supervisor, Echo())).ask("the name is free") == "the name is free"
+
+
+async def test_starting_has_a_deadline(autojump_clock: MockClock, supervisor: Supervisor) -> None:
+    class Waiting(Echo):
+        patience: ClassVar[float] = 7.0
+
+        async def started(self) -> None:
+            await trio.sleep_forever()
+
+    began = trio.current_time()
+    with pytest.raises(StartTimeout):
+        await start(supervisor, Waiting())
+    assert trio.current_time() - began == pytest.approx(7)
+
+
+async def test_an_actor_lives_once(autojump_clock: MockClock, supervisor: Supervisor) -> None:
+    actor = Echo()
+    await start(supervisor, actor)
+    with pytest.raises(ValueError, match="fresh actor"):
+        await supervisor.start(Child("again", lambda: actor, Restart.NEVER))
 
 
 async def test_a_rest_holds_no_task_and_nobody_can_tell(autojump_clock: MockClock, supervisor: Supervisor) -> None:
