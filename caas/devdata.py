@@ -5,6 +5,9 @@ Made through the services, as a company's backend would; made again, it changes 
 
 from typing import TYPE_CHECKING, Any
 
+import trio
+
+from protocol.errors import Refused
 from protocol.ids import derived_act, show_act
 from services.applications.model import DEV
 from services.scope import Scope
@@ -22,6 +25,9 @@ SAID = (
 )
 BEGAN = 1_700_000_000_000
 """Acts of the set-up are named after this moment, so that making it again repeats them."""
+
+
+_TRIES, _PAUSE_S = 50, 0.1
 
 
 async def make_dev_data(worker: "Worker") -> None:
@@ -45,7 +51,15 @@ async def _say(worker: "Worker", key: bytes, scope: Scope, conversation: str, te
 
 
 async def _call(worker: "Worker", scope: Scope, command: str, /, **p: Any) -> dict[str, Any]:
+    """Call a command, again while that may help: the other workers are only just starting."""
     dispatch = worker.assembly.dispatch
+    for _ in range(_TRIES):
+        try:
+            return await dispatch.call(scope, dispatch.table[command], p)
+        except Refused as refused:
+            if not refused.retryable:
+                raise
+        await trio.sleep(_PAUSE_S)
     return await dispatch.call(scope, dispatch.table[command], p)
 
 

@@ -12,10 +12,10 @@ import logging
 import ssl
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 
 import trio
-from storage.embedded.backend import open_embedded
 
 from actors.background import Background
 from actors.connections import Connections
@@ -27,20 +27,22 @@ from services.api_keys.service import ApiKeys
 from services.applications.service import Applications
 from services.sessions.service import Sessions
 from services.sessions.signing import Signers
-from supervisor import Child, Strategy, Supervisor, open_supervisor
+from storage.embedded.backend import open_embedded
+from supervisor import Child, Restart, Strategy, Supervisor, open_supervisor
 from supervisor.ring import Ring
 from supervisor.workers import Membership
 from transport.asgi import open_asgi
 from transport.door import Door, DoorLimits
 from transport.health import Metrics
 from transport.link import Links
-from transport.listener import Listener, open_sockets
+from transport.listener import Listener, ServeHTTP, open_sockets
 from transport.rest import make_app
 from transport.websocket.frames import BINARY, TEXT, frame
 from transport.websocket.hub import Hub
 
 _log = logging.getLogger("caas")
 
+_LINK_WITHIN_S = 2.0
 UNLIMITED = DoorLimits(accepts_a_second=None, of_one_address=None, newcomers=None)
 
 
@@ -61,8 +63,10 @@ class Worker:
         measure(self.metrics, self)
         self.ready = trio.Event()
         self._ring_news = trio.Event()
+        self.make_listener: Callable[[], Listener]
+        self.listener: Listener | None = None
 
-    def children(self, listener: Listener) -> tuple[Child, ...]:
+    def children(self) -> tuple[Child, ...]:
         """The tree below the directories of rooms and connections, in start order."""
         assembly = self.assembly
         return (
@@ -76,7 +80,7 @@ class Worker:
             Child("heads", lambda: Background(self.connections.beat)),
             Child("metrics", lambda: Background(self.metrics.run)),
             Child("websockets", lambda: Background(self.hub.run)),
-            Child("listener", lambda: Background(listener.run)),
+            Child("listener", lambda: Background(self._listen), Restart.ON_ERROR),
         )
 
     def is_ready(self) -> bool:
@@ -130,12 +134,18 @@ class Worker:
         self.sessions.ended(tenant, sessions)
         self.connections.revoke(tenant, sessions, reason)
 
+    async def _listen(self) -> None:
+        self.listener = self.make_listener()
+        await self.listener.run()
+
     async def _follow_ring(self) -> None:
         while True:
             self._ring_news = trio.Event()
             members = self.members
             self.links.members(members)
             await self.assembly.take_ring(Ring(members))
+            with trio.move_on_after(_LINK_WITHIN_S):
+                await self.links.wait_linked(members)
             self.ready.set()
             if members == self.members:
                 await self._ring_news.wait()
@@ -149,21 +159,25 @@ async def open_worker(config: Config, world: World, name: str) -> AsyncIterator[
         async with open_supervisor(name="worker", strategy=Strategy.REST) as tree:
             worker = Worker(config, world, name, backend, tree, errands)
             async with Membership(worker.run_folder, name, on_change=worker.take_members) as membership, open_asgi(_rest(worker)) as serve_http:
-                sockets = open_sockets(config.host, config.port)
-                listener = Listener(sockets, worker.hub, serve_http, door=worker.hub.door, tls=_tls(config))
-                for child in worker.children(listener):
+                worker.make_listener = partial(_listener, config, worker, serve_http)
+                for child in worker.children():
                     await tree.start(child)
                 await worker.ready.wait()
                 try:
                     yield worker
                 finally:
                     with trio.move_on_after(config.drain_s, shield=True):
-                        await _drain(listener, worker, membership)
+                        await _drain(worker, membership)
         errands.cancel_scope.cancel()
 
 
-async def _drain(listener: Listener, worker: Worker, membership: Membership) -> None:
-    listener.stop_accepting()
+def _listener(config: Config, worker: Worker, serve_http: ServeHTTP) -> Listener:
+    return Listener(open_sockets(config.host, config.port), worker.hub, serve_http, door=worker.hub.door, tls=_tls(config))
+
+
+async def _drain(worker: Worker, membership: Membership) -> None:
+    if worker.listener is not None:
+        worker.listener.stop_accepting()
     await worker.hub.drain()
     membership.leave()
 
