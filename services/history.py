@@ -11,6 +11,7 @@ from services.acts import Rooms, View
 from services.kinds import Kinds
 from services.scope import Scope
 from storage.ports.entry import NOWHERE, Entry, decode_entry
+from storage.ports.errors import Damaged
 from storage.ports.log import Log, StoredRow
 
 _decode_body = msgspec.msgpack.Decoder(dict[str, Any]).decode
@@ -83,7 +84,10 @@ class History:
         """A body, opened; its key must have been ensured. None when it was removed, or its key erased."""
         if not entry.key:
             return _decode_body(entry.body) if entry.body else None
-        plain = self._opener.open(entry.tenant, entry.key, sealed_for(entry.tenant, entry.conversation, entry.op), entry.body)
+        try:
+            plain = self._opener.open(entry.tenant, entry.key, sealed_for(entry.tenant, entry.conversation, entry.op), entry.body)
+        except Damaged:
+            return None
         return None if plain is None else _decode_body(plain)
 
     def _push(self, entry: Entry, row: StoredRow, body: dict[str, Any] | None, shown_as: str) -> dict[str, Any]:
