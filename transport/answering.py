@@ -4,7 +4,7 @@ import logging
 from typing import Any
 
 import trio
-from quart import Response
+from quart import Response, request
 from werkzeug.exceptions import HTTPException
 
 from protocol.codec import write
@@ -59,7 +59,7 @@ def problem_of(error: Exception, request_id: str) -> Response:
 def _of_http(error: HTTPException, request_id: str) -> Response:
     status = error.code or 500
     code, message = _HTTP.get(status, ("bad_request" if status < 500 else "internal", ""))
-    refused = Refused(code, message, limit=("frame", FRAME, FRAME + 1) if status == 413 else None)
+    refused = Refused(code, message, limit=("frame", FRAME, request.content_length or FRAME + 1) if status == 413 else None)
     response = problem(refused, request_id, status if code == "bad_request" else 0)
     for name, value in error.get_headers():
         if name == "Allow":
