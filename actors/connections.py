@@ -71,6 +71,14 @@ class Connections:
             if scope is not None and scope.tenant == tenant and scope.session in sessions:
                 self._tell(name, Revoke(reason))
 
+    def sessions(self) -> dict[str, list[str]]:
+        """The sessions that are connected here, by tenant."""
+        found: dict[str, set[str]] = {}
+        for connection in self._live.values():
+            if connection.scope is not None:
+                found.setdefault(connection.scope.tenant, set()).add(connection.scope.session)
+        return {tenant: sorted(sessions) for tenant, sessions in found.items()}
+
     async def beat(self) -> None:
         """Close who does not say hello; tell heads, each connection at its own moment of the 25 s."""
         beats = int(HEADS_EVERY_S / BEAT_S)

@@ -28,6 +28,7 @@ from services.applications.service import Applications
 from services.sessions.service import Sessions
 from services.sessions.signing import Signers
 from storage.embedded.backend import open_embedded
+from storage.ports.errors import StorageError
 from supervisor import Child, Restart, Strategy, Supervisor, open_supervisor
 from supervisor.ring import Ring
 from supervisor.workers import Membership
@@ -63,6 +64,7 @@ class Worker:
         measure(self.metrics, self)
         self.ready = trio.Event()
         self._ring_news = trio.Event()
+        self._missed_news = trio.Event()
         self.make_listener: Callable[[], Listener]
         self.listener: Listener | None = None
 
@@ -79,6 +81,7 @@ class Worker:
             *(Child(f"follower {follower.name}", lambda follower=follower: Background(follower.run)) for follower in assembly.followers),  # type: ignore[misc]
             Child("heads", lambda: Background(self.connections.beat)),
             Child("metrics", lambda: Background(self.metrics.run)),
+            Child("sessions", lambda: Background(self._look_again)),
             Child("websockets", lambda: Background(self.hub.run)),
             Child("listener", lambda: Background(self._listen), Restart.ON_ERROR),
         )
@@ -113,6 +116,7 @@ class Worker:
     def dropped(self, worker: str) -> None:
         """The link to a sibling broke."""
         self.assembly.dropped(worker)
+        self._missed_news.set()
 
     # Inside.
 
@@ -133,6 +137,21 @@ class Worker:
     def _ended(self, tenant: str, sessions: Sequence[str], reason: str) -> None:
         self.sessions.ended(tenant, sessions)
         self.connections.revoke(tenant, sessions, reason)
+
+    async def _look_again(self) -> None:
+        """Sessions may have ended while a link was down: when it is back, look whether those connected here still count."""
+        while True:
+            await self._missed_news.wait()
+            self._missed_news = trio.Event()
+            with trio.move_on_after(_LINK_WITHIN_S):
+                await self.links.wait_linked(self.members)
+            try:
+                for tenant, sessions in self.connections.sessions().items():
+                    if gone := await self.sessions.gone(tenant, sessions):
+                        self._ended(tenant, gone, "revoked")
+            except StorageError:
+                self._missed_news.set()
+                await trio.sleep(_LINK_WITHIN_S)
 
     async def _listen(self) -> None:
         self.listener = self.make_listener()

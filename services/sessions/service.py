@@ -129,6 +129,13 @@ class Sessions:
         for session in sessions:
             self._alive.put((tenant, session), -1)
 
+    async def gone(self, tenant: str, sessions: Sequence[str]) -> list[str]:
+        """Those of these that have ended: for a worker that may have missed the news."""
+        found: set[str] = set()
+        for start in range(0, len(sessions), _PAGE):
+            found |= (await self._documents.get_many(Scope(tenant), _SESSIONS, sessions[start:start + _PAGE])).keys()
+        return [session for session in sessions if session not in found]
+
     async def _verified(self, token: str) -> Claims:
         check_size(token)
         digest = blake2b(token.encode(errors="replace"), digest_size=16).digest()

@@ -302,6 +302,17 @@ async def test_every_question_is_answered_when_the_links_stop(tmp_path, autojump
     assert replies.came == ["timeout", "unavailable"]
 
 
+async def test_links_that_died_are_run_again(tmp_path, autojump_clock):
+    async with pair(tmp_path) as (a, _, b, _other):
+        pass
+    async with trio.open_nursery() as nursery:
+        await nursery.start(b.run)
+        await nursery.start(a.run)
+        await a.wait_linked(("b",))
+        assert await a.ask("b", ["double", 5]) == 10
+        nursery.cancel_scope.cancel()
+
+
 async def test_a_socket_left_by_a_former_life_and_a_long_path_are_no_hindrance(tmp_path, autojump_clock):
     folder = tmp_path / ("long" * 30)
     folder.mkdir()

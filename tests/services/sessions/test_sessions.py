@@ -206,6 +206,14 @@ async def test_a_session_that_ends_while_it_is_looked_at_is_refused(worker):
     assert outcomes == ["token_invalid"]
 
 
+async def test_a_worker_that_missed_the_news_can_ask_which_are_gone(worker):
+    many = [parse_refresh((await worker.sessions.create(APP, alice()))["refresh_token"]).session for _ in range(250)]
+    for session in (many[3], many[249]):
+        await worker.sessions.revoke(APP, session)
+    assert await worker.sibling().sessions.gone("t1", many) == [many[3], many[249]]
+    assert await worker.sibling().sessions.gone("t2", many[:2]) == many[:2]
+
+
 async def test_a_user_ends_their_own_sessions_and_nobody_elses(worker):
     made, bob = await worker.sessions.create(APP, alice()), await worker.sessions.create(APP, CreateSession(Profile("bob")))
     scope, bobs = await authenticated(worker, made["token"]), await authenticated(worker, bob["token"])
