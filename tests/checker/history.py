@@ -1,0 +1,205 @@
+"""The history checker: what clients saw, laid against the log as it is read back at the end.
+
+Clients record what they attempt and what they are given; nothing here knows how they got it. An attempt ends in one of three ways:
+
+    ok      acknowledged, with its seq
+    fail    refused: this attempt did nothing, and says nothing of others with the same id
+    info    unknown: a timeout or a lost connection; it may have taken effect, now or later
+
+An attempt that ends in none of them is unknown too. The rules:
+
+    S1  whatever was acknowledged is in the log, at that seq, with that content     S5  deliveries go on where they stopped, without a hole
+    S2  an id is in a conversation once                                             S6  acknowledged before another began: the earlier seq
+    S3  seq is 1, 2, 3... without a hole                                            S7  one sender's messages stay in the order sent
+    S4  what was delivered at a seq is what the log has there                       S8  nothing that nobody sent; another epoch is announced
+    S9  what was refused each time is not in the log
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from hashlib import blake2b
+from json import dumps, loads
+from pathlib import Path
+from typing import Literal
+
+Outcome = Literal["invoke", "ok", "fail", "info"]
+Op = Literal["send", "deliver", "join", "gap"]
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One thing that a client did or saw.
+
+    `t` is in ns of one clock that all clients share. `process` is one client over all its reconnections. A `join` (seq: the last entry
+    not wanted) begins deliveries; a `gap` (seq: its last) is an announced hole. Entries that are no messages have no `id` and no `sha`.
+    """
+
+    t: int
+    process: str
+    client: str
+    conversation: str
+    op: Op
+    type: Outcome
+    id: str = ""
+    sha: str = ""
+    epoch: int = 0
+    seq: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One entry of the log, as read back."""
+
+    seq: int
+    id: str = ""
+    sha: str = ""
+    sender: str = ""
+
+
+Log = Mapping[str, Sequence[Entry]]
+Send = tuple[str, str]
+"""(conversation, id)"""
+
+
+def digest(text: str) -> str:
+    """What stands for a body in a history."""
+    return blake2b(text.encode(), digest_size=8).hexdigest()
+
+
+def write(events: Iterable[Event], file: Path) -> None:
+    """A history as JSON lines."""
+    with file.open("w") as out:
+        out.writelines(dumps(asdict(event)) + "\n" for event in events)
+
+
+def read(file: Path) -> list[Event]:
+    """What `write` wrote."""
+    with file.open() as lines:
+        return [Event(**loads(line)) for line in lines]
+
+
+def violations(events: Iterable[Event], log: Log) -> list[str]:
+    """Every broken rule as a sentence that begins with the rule's name; empty when the history is as promised."""
+    ordered = sorted(events, key=lambda event: event.t)
+    checks = (_acknowledged, _each_id_once, _dense, _delivered_as_logged, _contiguous, _real_time_order, _sender_order, _nothing_of_nobody,
+              _epochs_announced, _refused_stays_out)
+    return [sentence for check in checks for sentence in check(ordered, log)]
+
+
+def _places(log: Log) -> dict[Send, Entry]:
+    return {(conversation, entry.id): entry for conversation, entries in log.items() for entry in entries if entry.id}
+
+
+def _acknowledged(events: Sequence[Event], log: Log) -> Iterator[str]:
+    places = _places(log)
+    for event in events:
+        if (event.op, event.type) != ("send", "ok"):
+            continue
+        entry = places.get((event.conversation, event.id))
+        if entry is None:
+            yield f"S1: {event.conversation} has lost {event.id}, acknowledged at seq {event.seq}"
+        elif (entry.seq, entry.sha) != (event.seq, event.sha):
+            yield f"S1: {event.id} was acknowledged at seq {event.seq} of {event.conversation}, and the log has it at {entry.seq} with {entry.sha}"
+
+
+def _each_id_once(events: Sequence[Event], log: Log) -> Iterator[str]:
+    for conversation, entries in log.items():
+        for id, times in Counter(entry.id for entry in entries if entry.id).items():
+            if times > 1:
+                yield f"S2: {id} is {times} times in {conversation}"
+
+
+def _dense(events: Sequence[Event], log: Log) -> Iterator[str]:
+    for conversation, entries in log.items():
+        for expected, entry in enumerate(entries, 1):
+            if entry.seq != expected:
+                yield f"S3: {conversation} goes on with seq {entry.seq} where {expected} is due"
+                break
+
+
+def _delivered_as_logged(events: Sequence[Event], log: Log) -> Iterator[str]:
+    logged = {(conversation, entry.seq): entry for conversation, entries in log.items() for entry in entries}
+    for event in events:
+        if event.op != "deliver":
+            continue
+        entry = logged.get((event.conversation, event.seq))
+        if entry is None or (entry.id, entry.sha) != (event.id, event.sha):
+            yield f"S4: {event.process} was given {event.id or 'an entry'} at seq {event.seq} of {event.conversation}, and the log has {entry}"
+
+
+def _contiguous(events: Sequence[Event], log: Log) -> Iterator[str]:
+    last: dict[tuple[str, str], int] = {}
+    for event in events:
+        where = event.process, event.conversation
+        if event.op == "join":
+            last.setdefault(where, event.seq)
+        elif event.op == "gap":
+            last[where] = event.seq
+        elif event.op == "deliver":
+            if where not in last or event.seq != last[where] + 1:
+                yield f"S5: {event.process} was given seq {event.seq} of {event.conversation} after {last.get(where, 'no join')}"
+            last[where] = event.seq
+
+
+def _real_time_order(events: Sequence[Event], log: Log) -> Iterator[str]:
+    places = _places(log)
+    latest: dict[str, int] = defaultdict(int)
+    begun: set[Send] = set()
+    for event in events:
+        if event.op != "send":
+            continue
+        send = event.conversation, event.id
+        if event.type == "ok":
+            latest[event.conversation] = max(latest[event.conversation], event.seq)
+        elif event.type == "invoke" and send not in begun:
+            begun.add(send)
+            if send in places and places[send].seq <= latest[event.conversation]:
+                yield (f"S6: {event.id} was first sent when seq {latest[event.conversation]} of {event.conversation} was acknowledged, "
+                       f"and has seq {places[send].seq}")
+
+
+def _sender_order(events: Sequence[Event], log: Log) -> Iterator[str]:
+    """Of what a sender gave up after a refusal an earlier attempt may still take effect, whenever it likes: that is left out."""
+    places = _places(log)
+    ended = {(event.conversation, event.id): event.type for event in events if event.op == "send" and event.type != "invoke"}
+    latest: dict[tuple[str, str], int] = defaultdict(int)
+    begun: set[Send] = set()
+    for event in events:
+        send, lane = (event.conversation, event.id), (event.process, event.conversation)
+        if (event.op, event.type) != ("send", "invoke") or send in begun or ended.get(send) == "fail":
+            continue
+        begun.add(send)
+        if send in places:
+            if places[send].seq < latest[lane]:
+                yield f"S7: {event.process} sent {event.id} to {event.conversation} after its seq {latest[lane]}, and it has seq {places[send].seq}"
+            latest[lane] = max(latest[lane], places[send].seq)
+
+
+def _nothing_of_nobody(events: Sequence[Event], log: Log) -> Iterator[str]:
+    sent = {(event.conversation, event.id): (event.client, event.sha) for event in events if (event.op, event.type) == ("send", "invoke")}
+    for (conversation, id), entry in _places(log).items():
+        if sent.get((conversation, id)) != (entry.sender, entry.sha):
+            yield f"S8: {conversation} has {id} of {entry.sender} with {entry.sha} at seq {entry.seq}, and nobody sent that"
+
+
+def _epochs_announced(events: Sequence[Event], log: Log) -> Iterator[str]:
+    epochs: dict[tuple[str, str], int] = {}
+    for event in events:
+        where = event.process, event.conversation
+        if event.op == "gap":
+            epochs[where] = event.epoch
+        elif event.op in ("join", "deliver") and epochs.setdefault(where, event.epoch) != event.epoch:
+            yield f"S8: {event.process} went from epoch {epochs[where]} of {event.conversation} to {event.epoch}, and was told of no gap"
+            epochs[where] = event.epoch
+
+
+def _refused_stays_out(events: Sequence[Event], log: Log) -> Iterator[str]:
+    attempts: dict[Send, Counter[str]] = defaultdict(Counter)
+    for event in events:
+        if event.op == "send":
+            attempts[event.conversation, event.id][event.type] += 1
+    places = _places(log)
+    for send, counted in attempts.items():
+        if counted["invoke"] == counted["fail"] and send in places:
+            yield f"S9: {send[1]} was refused each time it was sent to {send[0]}, and is there at seq {places[send].seq}"

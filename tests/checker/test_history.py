@@ -1,0 +1,168 @@
+"""The checker passes a history that is as promised, and catches each rule's violation by that rule's name alone."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tests.checker.history import Entry, Event, Outcome, digest, read, violations, write
+
+ROOM = "c_1"
+History = tuple[list[Event], dict[str, list[Entry]]]
+
+
+def send(t: int, who: str, id: str, type: Outcome, seq: int = 0) -> Event:
+    return Event(t, f"{who}/1", who, ROOM, "send", type, id, digest(id), 1, seq)
+
+
+def given(t: int, who: str, seq: int, id: str = "") -> Event:
+    return Event(t, f"{who}/1", who, ROOM, "deliver", "ok", id, digest(id) if id else "", 1, seq)
+
+
+def joined(t: int, who: str, seq: int) -> Event:
+    return Event(t, f"{who}/1", who, ROOM, "join", "ok", "", "", 1, seq)
+
+
+def logged(seq: int, id: str = "", who: str = "") -> Entry:
+    return Entry(seq, id, digest(id) if id else "", who)
+
+
+def good() -> History:
+    """Two senders; one entry that is no message; a repeat after a lost connection, a refusal, a repeat after a refusal, an unknown end."""
+    events = [
+        joined(1, "alice", 1), joined(2, "bob", 0), given(3, "bob", 1),
+        send(10, "alice", "a1", "invoke"), send(11, "alice", "a2", "invoke"), send(12, "bob", "b1", "invoke"),
+        send(13, "alice", "a1", "ok", 2), send(14, "alice", "a2", "info"), send(15, "bob", "b1", "ok", 4),
+        send(16, "alice", "a2", "invoke"), send(17, "alice", "a2", "ok", 3),
+        send(20, "bob", "b2", "invoke"), send(21, "bob", "b2", "fail"),
+        send(22, "bob", "b3", "invoke"), send(23, "bob", "b3", "fail"), send(24, "bob", "b3", "invoke"), send(25, "bob", "b3", "ok", 5),
+        send(26, "alice", "a3", "invoke"), send(27, "alice", "a3", "info"),
+        joined(28, "alice", 1),
+        *(given(30 + seq, who, seq, id) for who in ("alice", "bob") for seq, id in ((2, "a1"), (3, "a2"), (4, "b1"), (5, "b3"))),
+    ]
+    log = [logged(1), logged(2, "a1", "alice"), logged(3, "a2", "alice"), logged(4, "b1", "bob"), logged(5, "b3", "bob")]
+    return events, {ROOM: log}
+
+
+def rules(history: History) -> set[str]:
+    return {sentence[:2] for sentence in violations(*history)}
+
+
+def test_a_history_as_promised_passes() -> None:
+    assert violations(*good()) == []
+
+
+def test_an_unknown_end_may_have_taken_effect() -> None:
+    events, log = good()
+    log[ROOM].append(logged(6, "a3", "alice"))
+    assert violations(events, log) == []
+
+
+def test_what_was_given_up_may_still_come_late() -> None:
+    """Its first attempt ended unknown, its second was refused; the first takes effect after the sender's next message."""
+    events, log = good()
+    late = [send(40, "bob", "b4", "invoke"), send(41, "bob", "b4", "info"), send(42, "bob", "b4", "invoke"), send(43, "bob", "b4", "fail"),
+            send(44, "bob", "b5", "invoke"), send(45, "bob", "b5", "ok", 6)]
+    log[ROOM] += [logged(6, "b5", "bob"), logged(7, "b4", "bob")]
+    assert violations(events + late, log) == []
+
+
+def test_an_announced_gap_is_no_hole() -> None:
+    events, log = good()
+    log[ROOM] += [logged(seq) for seq in (6, 7, 8)]
+    gap = Event(50, "bob/1", "bob", ROOM, "gap", "ok", seq=7, epoch=1)
+    assert violations([*events, gap, given(51, "bob", 8)], log) == []
+
+
+def loses_an_acknowledged_message(events: list[Event], log: list[Entry]) -> None:
+    """Acknowledged before it was durable."""
+    log.pop()
+    events[:] = [event for event in events if not (event.op == "deliver" and event.seq == 5)]
+
+
+def acknowledges_another_seq(events: list[Event], log: list[Entry]) -> None:
+    events[:] = [replace(event, seq=9) if (event.id, event.type, event.op) == ("b3", "ok", "send") else event for event in events]
+
+
+def doubles_a_repeat(events: list[Event], log: list[Entry]) -> None:
+    log.append(logged(6, "a1", "alice"))
+
+
+def leaves_a_hole_in_the_log(events: list[Event], log: list[Entry]) -> None:
+    log.append(logged(7))
+
+
+def delivers_what_the_log_has_not(events: list[Event], log: list[Entry]) -> None:
+    """Two nodes disagree about a seq."""
+    events[:] = [replace(event, sha=digest("other")) if (event.op, event.client, event.seq) == ("deliver", "bob", 4) else event for event in events]
+
+
+def resumes_off_by_one(events: list[Event], log: list[Entry]) -> None:
+    events[:] = [event for event in events if (event.op, event.client, event.seq) != ("deliver", "bob", 3)]
+
+
+def delivers_twice(events: list[Event], log: list[Entry]) -> None:
+    events.append(given(60, "bob", 5, "b3"))
+
+
+def delivers_before_any_join(events: list[Event], log: list[Entry]) -> None:
+    events[:] = [event for event in events if (event.op, event.client) != ("join", "bob")]
+
+
+def orders_by_clock(events: list[Event], log: list[Entry]) -> None:
+    """A message first sent after another's acknowledgement comes before it."""
+    events += [send(70, "alice", "a4", "invoke"), send(71, "alice", "a4", "ok", 7), send(72, "bob", "b6", "invoke"), send(73, "bob", "b6", "ok", 6)]
+    log += [logged(6, "b6", "bob"), logged(7, "a4", "alice")]
+
+
+def overtakes_its_own_sender(events: list[Event], log: list[Entry]) -> None:
+    events += [send(70, "alice", "a4", "invoke"), send(71, "alice", "a5", "invoke"),
+               send(72, "alice", "a5", "ok", 6), send(73, "alice", "a4", "ok", 7)]
+    log += [logged(6, "a5", "alice"), logged(7, "a4", "alice")]
+
+
+def has_what_nobody_sent(events: list[Event], log: list[Entry]) -> None:
+    log.append(logged(6, "ghost", "bob"))
+
+
+def changes_the_sender(events: list[Event], log: list[Entry]) -> None:
+    log[4] = replace(log[4], sender="alice")
+
+
+def changes_epoch_in_silence(events: list[Event], log: list[Entry]) -> None:
+    log.append(logged(6))
+    events.append(replace(given(60, "bob", 6), epoch=2))
+
+
+def appends_what_was_refused(events: list[Event], log: list[Entry]) -> None:
+    log.append(logged(6, "b2", "bob"))
+
+
+PLANTED: list[tuple[str, Callable[[list[Event], list[Entry]], None]]] = [
+    ("S1", loses_an_acknowledged_message), ("S1", acknowledges_another_seq), ("S2", doubles_a_repeat), ("S3", leaves_a_hole_in_the_log),
+    ("S4", delivers_what_the_log_has_not), ("S5", resumes_off_by_one), ("S5", delivers_twice), ("S5", delivers_before_any_join),
+    ("S6", orders_by_clock), ("S7", overtakes_its_own_sender), ("S8", has_what_nobody_sent), ("S8", changes_the_sender),
+    ("S8", changes_epoch_in_silence), ("S9", appends_what_was_refused),
+]
+
+
+@pytest.mark.parametrize(("rule", "plant"), PLANTED, ids=[plant.__name__ for _, plant in PLANTED])
+def test_a_broken_rule_is_named(rule: str, plant: Callable[[list[Event], list[Entry]], None]) -> None:
+    events, log = good()
+    plant(events, log[ROOM])
+    found = rules((events, log))
+    assert rule in found
+    assert found <= {rule, *ALSO.get(plant.__name__, ())}
+
+
+ALSO = {
+    "acknowledges_another_seq": ("S6",),  # whoever began after that acknowledgement is before it
+    "doubles_a_repeat": ("S1", "S6", "S7"),  # an id in two places is at a wrong one
+}
+
+
+def test_a_history_can_be_kept(tmp_path: Path) -> None:
+    events, _ = good()
+    write(events, tmp_path / "history.jsonl")
+    assert read(tmp_path / "history.jsonl") == events
