@@ -66,6 +66,7 @@ class Life(Mailbox):
         "_sleep_watched",
         "actor",
         "after",
+        "crashed",
         "culprit",
         "gone",
         "grace",
@@ -91,6 +92,7 @@ class Life(Mailbox):
         self.scope: trio.CancelScope | None = None
         self.opened = False
         self.gone = False  # `stopped` has run too
+        self.crashed = False  # by what is no mere Exception: the house goes down with it
         self.culprit: object = None
         self.processed = 0
         self.last = -inf
@@ -174,6 +176,9 @@ class Life(Mailbox):
                     rests = await self._live()
         except Exception as error:  # noqa: BLE001 (a life ends here, whatever ended it; who restarts it is told)
             exit = Exit(error)
+        except BaseException:
+            self.crashed = True
+            raise
         finally:
             if not rests:
                 self._end(exit)

@@ -230,7 +230,7 @@ class Supervisor:
         place = self._places.get(life.key)
         if not isinstance(place, Place) or place.life is not life or not place.unheard:
             return
-        if self._deserves(place, life.exit or Exit()):
+        if not life.crashed and self._deserves(place, life.exit or Exit()):
             self._fallen.append(place)
             self._fell.set()
         else:

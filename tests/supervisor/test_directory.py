@@ -184,6 +184,24 @@ async def test_a_new_life_waits_until_the_old_one_has_let_go(autojump_clock: Moc
     assert world.log == [1, 2]
 
 
+async def test_a_life_that_never_began_does_not_hide_the_one_before_it(autojump_clock: MockClock, rooms: Directory[Any], world: World) -> None:
+    await rooms.ask("r", 1)
+    world.slow = 1.0
+    first, second = rooms.find("r"), None
+    assert first is not None
+    first.stop()  # takes a second to let go
+    rooms.send_nowait("r", "lost")
+    second = rooms.find("r")
+    assert second is not None
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(rooms.stop, "r")
+        await second.wait_stopped()
+        assert world.alive == 1
+        assert await rooms.ask("r", 2) == 2
+    assert world.most_alive == 1
+    assert world.log == [1, 2]
+
+
 async def test_a_refusal_to_start_is_an_answer_and_no_death(autojump_clock: MockClock, rooms: Directory[Any], world: World) -> None:
     world.refuse_start = True
     for _ in range(5):
