@@ -45,6 +45,14 @@ def worker(*, config: ConfigFile = None) -> int:
 
 
 @app.command
+def application(name: str, *, environment: Literal["live", "test"] = "live", data: Data = None, config: ConfigFile = None) -> int:
+    """Make an application, and print its keys. The secret key is shown this once. The server may be running."""
+    from caas.applications import make_application
+
+    return make_application(_config(config, data=data), name, environment)
+
+
+@app.command
 def echo(*, port: int, max_message: int = 65_536, max_fragments: int = 32) -> None:
     """The WebSocket transport alone: sends back what it gets, at any path."""
     import trio

@@ -11,7 +11,7 @@ The tree, in start order (`caas tree` prints it alive):
 import logging
 import ssl
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
 from typing import Any
 
@@ -170,13 +170,19 @@ class Worker:
                 await self._ring_news.wait()
 
 
+def open_backend(config: Config) -> AbstractAsyncContextManager[Backend]:
+    """The backend that the configuration names."""
+    return open_embedded(config.data, partitions=config.partitions)
+
+
 @asynccontextmanager
 async def open_worker(config: Config, world: World, name: str) -> AsyncIterator[Worker]:
     """A worker that serves. Leaving drains it: connections first, then its place in the ring, then the rest in reverse."""
     (config.data / "run").mkdir(parents=True, exist_ok=True)
-    async with open_embedded(config.data, partitions=config.partitions) as backend, trio.open_nursery() as errands:
+    async with open_backend(config) as backend, trio.open_nursery() as errands:
         async with open_supervisor(name="worker", strategy=Strategy.REST) as tree:
             worker = Worker(config, world, name, backend, tree, errands)
+            await worker.assembly.vault.check()
             async with Membership(worker.run_folder, name, on_change=worker.take_members) as membership, open_asgi(_rest(worker)) as serve_http:
                 worker.make_listener = partial(_listener, config, worker, serve_http)
                 for child in worker.children():

@@ -88,12 +88,6 @@ class Metrics:
                 file.unlink(missing_ok=True)
 
 
-def wipe_metrics(folder: Path) -> None:
-    """Begin to count anew: for whoever starts the node, before its workers."""
-    for file in folder.glob("*.db"):
-        file.unlink(missing_ok=True)
-
-
 def add_health(app: Quart, ready: Callable[[], bool], metrics: Callable[[], bytes]) -> None:
     """`/health` (alive), `/ready` (200 when it can serve, else 503) and `/metrics`."""
 

@@ -12,7 +12,7 @@ from typing import Final
 from protocol.ids import joined
 from protocol.world import Rng
 from services.recent import Recent
-from services.scope import Scope
+from services.scope import SYSTEM, Scope
 from services.vault.sealing import KEY_SIZE, NONCE_SIZE, Unopenable, open_sealed, seal
 from storage.ports.documents import Documents, version
 from storage.ports.entry import Place
@@ -95,7 +95,10 @@ class Vault:
 
     async def check(self) -> None:
         """Make sure that the master key is the one this set-up was made with. Raises Unopenable when it is another."""
-        await self._kept(self._master, Scope("~system").tenant, "~master")
+        try:
+            await self._kept(self._master, SYSTEM.tenant, "~master")
+        except Unopenable as error:
+            raise Unopenable("the master key is not the one that this set-up was made with: put that one back") from error
 
     async def _tenant_key(self, tenant: str) -> bytes:
         if (raw := self._cached.get((tenant, _TENANT))) is None:

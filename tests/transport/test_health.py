@@ -6,9 +6,10 @@ import sys
 import pytest
 import trio
 
-from transport.health import Metrics, wipe_metrics
+from transport.health import Metrics
 
 WORKER = """
+import os
 import sys
 from pathlib import Path
 from transport.health import Metrics
@@ -17,7 +18,6 @@ made.count("caas_messages", "Messages.", lambda: int(sys.argv[3]))
 made.level("caas_connections", "Connections.", lambda: int(sys.argv[3]))
 made.requested("GET", "/x", 200, 0.2)
 made.push()
-import os
 os._exit(9)  # as SIGKILL: nothing is tidied up
 """
 
@@ -71,9 +71,3 @@ async def test_what_was_added_is_written_each_second_and_levels_end_with_the_wor
         nursery.cancel_scope.cancel()
     read = figures(other.text())
     assert (read["caas_messages_total"], read["caas_connections"]) == (10, 0)
-
-
-def test_a_node_begins_to_count_anew(tmp_path, killed):
-    killed("w1", 3)
-    wipe_metrics(tmp_path)
-    assert Metrics(tmp_path, "w1", lambda: ("w1",)).text().count(b"caas_messages") == 0
