@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import trio
 
-from storage.embedded import EmbeddedBackend, Sizes, open_embedded
+from storage.embedded import Bounds, EmbeddedBackend, open_embedded
 from storage.ports.entry import NOWHERE, Entry, encode_entry
 from storage.ports.errors import StorageError
 from storage.ports.log import Accepted, Change, Record, Row, Storing
@@ -27,7 +27,7 @@ GATHERED = 500
 HEAD = {"seq": 0, "n": 0, "place": (1, 0, 0), "window": 1, "horizon": 0, "horizon_place": (0, 0, 0), "rules": 1, "floor": (0, 0), "type": "group",
         "access": "members", "frozen": False, "deleted": False, "joined": 2, "member_count": 2, "rights": 1, "about": {"name": "bench"},
         "created_by": "u1", "created": 1_700_000_000_000, "updated": 1_700_000_000_000, "last_message": 1, "last_at": 1_700_000_000_000}
-NO_CHECKPOINTS = Sizes(checkpoint_from=2**40, checkpoint_above=2**40, wal_most=2**40)
+NO_CHECKPOINTS = Bounds(checkpoint_from=2**40, checkpoint_above=2**40, wal_most=2**40)
 
 
 class Cost(NamedTuple):
@@ -149,7 +149,7 @@ async def measure(folder: Path, seconds: float) -> None:
         ("store, 500 gathered, 5,000 rooms", partial(storing, rooms=5_000)),
     ):
         with tempfile.TemporaryDirectory(dir=folder) as fresh:
-            async with open_embedded(Path(fresh), sizes=NO_CHECKPOINTS) as backend:
+            async with open_embedded(Path(fresh), bounds=NO_CHECKPOINTS) as backend:
                 print((await work(backend, Path(fresh), seconds)).show(what))
 
 

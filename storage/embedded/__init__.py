@@ -1,7 +1,7 @@
 """Storage on one machine with nothing installed: log and documents in one SQLite file that all workers share."""
 
-from storage.embedded.backend import EmbeddedBackend, Sizes, open_embedded
+from storage.embedded.backend import Bounds, EmbeddedBackend, open_embedded
 from storage.embedded.database import Settings, raise_generation
 from storage.embedded.errors import Fatal, Unfit
 
-__all__ = ["EmbeddedBackend", "Fatal", "Settings", "Sizes", "Unfit", "open_embedded", "raise_generation"]
+__all__ = ["Bounds", "EmbeddedBackend", "Fatal", "Settings", "Unfit", "open_embedded", "raise_generation"]

@@ -11,9 +11,10 @@ from storage.embedded.bus import EmbeddedBus
 from storage.embedded.checkpoints import ABOVE_BYTES, EVERY_S, FROM_BYTES, Checkpoints
 from storage.embedded.counters import EmbeddedCounters
 from storage.embedded.database import Settings, prepare
-from storage.embedded.desk import Desk
+from storage.embedded.desk import AWAY_AFTER_S, Desk
 from storage.embedded.documents import EmbeddedDocuments
 from storage.embedded.errors import Fatal
+from storage.embedded.feed import MOST_BYTES as FEED_MOST
 from storage.embedded.feed import Feed
 from storage.embedded.folder import FileLock, Folder
 from storage.embedded.log import EmbeddedLog
@@ -29,25 +30,27 @@ SEEN_BY_ALL_S = 2.0
 """How long the mark of a failed fsync stays at least, so that every worker sees it."""
 
 
-class Sizes(NamedTuple):
-    """Bounds of the write-ahead log (bytes) and of reads (seconds); smaller ones are for tests."""
+class Bounds(NamedTuple):
+    """Of the write-ahead log and of rows not received (bytes), of reads and of what waits (seconds); smaller ones are for tests."""
 
     checkpoint_from: int = FROM_BYTES
     checkpoint_above: int = ABOVE_BYTES
     wal_most: int = WAL_MOST
     checkpoint_every_s: float = EVERY_S
+    feed_most: int = FEED_MOST
     read_most_s: float = MOST_S
+    away_after_s: float = AWAY_AFTER_S
 
 
 class EmbeddedBackend:
     """The ports, and what the set-up is."""
 
-    def __init__(self, folder: Folder, settings: Settings, sizes: Sizes) -> None:
+    def __init__(self, folder: Folder, settings: Settings, bounds: Bounds) -> None:
         self.settings = settings
-        self._folder, self._feed, self._desk = folder, Feed(), Desk()
-        self._readers = Readers(folder, most_s=sizes.read_most_s)
-        self._writer = Writer(folder, settings, self._desk.hand, self._feed.room, sizes.wal_most)
-        self._checkpoints = Checkpoints(folder, sizes.checkpoint_every_s, sizes.checkpoint_from, sizes.checkpoint_above)
+        self._folder, self._feed, self._desk = folder, Feed(bounds.feed_most), Desk(bounds.away_after_s)
+        self._readers = Readers(folder, most_s=bounds.read_most_s)
+        self._writer = Writer(folder, settings, self._desk.hand, self._feed.room, bounds.wal_most)
+        self._checkpoints = Checkpoints(folder, bounds.checkpoint_every_s, bounds.checkpoint_from, bounds.checkpoint_above)
         self._desk.open(self._writer)
         self.log = EmbeddedLog(settings, self._desk, self._readers, self._feed)
         self.documents = EmbeddedDocuments(self._desk, self._readers)
@@ -85,14 +88,14 @@ class EmbeddedBackend:
 
 
 @asynccontextmanager
-async def open_embedded(path: Path, *, partitions: int = 64, setup: str = "", sizes: Sizes | None = None) -> AsyncIterator[EmbeddedBackend]:
+async def open_embedded(path: Path, *, partitions: int = 64, setup: str = "", bounds: Bounds | None = None) -> AsyncIterator[EmbeddedBackend]:
     """Open a data folder, making it if there is none; any number of workers may. `setup` is the id that a new set-up gets.
 
     Raises Unfit when the folder does not fit (another number of partitions, a newer program's data), TooSlowError when another
     process holds the lock. While it is open, Fatal ends it from inside: the worker must exit."""
     folder = Folder(path)
     settings = await _prepare(folder, partitions, setup)
-    backend = EmbeddedBackend(folder, settings, sizes or Sizes())
+    backend = EmbeddedBackend(folder, settings, bounds or Bounds())
     async with trio.open_nursery() as nursery:
         backend.start(nursery)
         try:

@@ -48,7 +48,7 @@ class Settings(NamedTuple):
         end = _END
         for begins, generation in reversed(self.generations):
             if generation <= place.generation:
-                return min(place.offset, end) if generation == place.generation else end
+                return min(max(place.offset, begins - 1), end) if generation == place.generation else end
             end = begins - 1
         return end
 

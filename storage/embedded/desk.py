@@ -22,7 +22,8 @@ AWAY_AFTER_S = 8.0
 class Desk:
     """Everything in trio's thread."""
 
-    def __init__(self) -> None:
+    def __init__(self, away_after_s: float = AWAY_AFTER_S) -> None:
+        self._away_after_s = away_after_s
         self._handed: deque[Handed] = deque()
         self._news = trio.Event()
         self._writer: Writer
@@ -66,7 +67,7 @@ class Desk:
 
     def look(self) -> None:
         """Refuse what has waited too long."""
-        late = self._writer.waiting.expire(trio.current_time() - AWAY_AFTER_S)
+        late = self._writer.waiting.expire(trio.current_time() - self._away_after_s)
         away = StorageAway("the disk, or another worker that holds the lock, has not answered in time")
         for append in late.appends:
             append.done(away)

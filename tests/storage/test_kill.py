@@ -3,13 +3,16 @@
 import random
 from pathlib import Path
 
+import pytest
 import trio
 
 from storage.embedded import open_embedded
 from storage.ports.entry import NOWHERE
+from storage.ports.log import Row
 from tests.storage.appender import PARTITIONS
 from tests.storage.processes import appender, check, everything
 
+pytestmark = pytest.mark.real
 KILLS = 20
 
 
@@ -46,7 +49,7 @@ async def test_a_worker_beside_them_reads_the_same_log(tmp_path: Path) -> None:
             await trio.to_thread.run_sync(other.kill)
         async with open_embedded(tmp_path, partitions=PARTITIONS) as later:
             whole = await everything(later)
-        beside = []
+        beside: list[Row] = []
         with trio.fail_after(10):
             while len(beside) < len(whole):
                 beside += await backend.log.receive()
