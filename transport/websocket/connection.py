@@ -48,7 +48,7 @@ class Connection:
     """What the handler holds. `state` is its own; the rest it only reads."""
 
     __slots__ = ("_hub", "_newcomer", "_phase", "_pings", "_pings_since", "_reader", "_told", "headers", "id", "outbox", "paused",
-                 "peer", "state", "subprotocol", "unanswered")  # fmt: skip
+                 "peer", "slot", "state", "subprotocol", "unanswered")  # fmt: skip
 
     outbox: Outbox
 
@@ -69,6 +69,8 @@ class Connection:
         """`origin` and `user-agent` of the handshake, where sent."""
         self.state: Any = None
         self.paused = False
+        self.slot = 0
+        """Which beat of the sweeper it is pinged at."""
         self.unanswered = 0
         """Pings of ours since the last pong."""
 

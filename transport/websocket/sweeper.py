@@ -15,23 +15,25 @@ _UNANSWERED: Final = 2
 
 
 class Sweeper:
-    """Connections are dealt into slots by their number, one slot a beat, so that pings spread over the whole period."""
+    """A connection goes into the slot of the beat it came in, one slot a beat: its first ping comes a whole period later."""
 
     def __init__(self, hub: "Hub", heartbeat_s: float) -> None:
         self._hub = hub
         slots = max(1, round(heartbeat_s))
         self._beat_s = heartbeat_s / slots
         self._slots: list[set[Connection]] = [set() for _ in range(slots)]
+        self._beat = 0
         self.count = 0
 
     def add(self, connection: "Connection") -> None:
         """From its handshake..."""
-        self._slots[connection.id % len(self._slots)].add(connection)
+        connection.slot = self._beat % len(self._slots)
+        self._slots[connection.slot].add(connection)
         self.count += 1
 
     def remove(self, connection: "Connection") -> None:
         """...until its socket is closed."""
-        self._slots[connection.id % len(self._slots)].remove(connection)
+        self._slots[connection.slot].remove(connection)
         self.count -= 1
 
     def everyone(self) -> "list[Connection]":
@@ -40,14 +42,13 @@ class Sweeper:
 
     async def run(self) -> None:
         """Sweep until cancelled."""
-        beat = 0
         while True:
             await trio.sleep(self._beat_s)
-            beat += 1
+            self._beat += 1
             now = trio.current_time()
             self._end_closings(now)
             self._cut_stalled(now)
-            for connection in list(self._slots[beat % len(self._slots)]):
+            for connection in list(self._slots[self._beat % len(self._slots)]):
                 _beat(connection)
 
     def _end_closings(self, now: float) -> None:
