@@ -1,0 +1,33 @@
+"""Workers die of SIGKILL under load, at any moment: nothing acknowledged is lost, none doubled, one order for all, everybody soon back."""
+
+import os
+import random
+import signal
+from pathlib import Path
+
+import pytest
+
+from bench.server import Server, kill
+from tests.faults.load import read_log
+from tests.faults.stage import ROOMS, USERS, hurt, open_stage
+
+pytestmark = pytest.mark.real
+
+KILLS = int(os.environ.get("CAAS_KILLS", "8"))
+BACK_WITHIN_S = 10
+"""The promise is 5 s on a machine that does nothing else."""
+
+
+async def test_killed_workers_lose_double_and_reorder_nothing(tmp_path: Path) -> None:
+    seed = int(os.environ.get("CAAS_SEED", random.randrange(10**6)))
+    print(f"seed {seed}")
+    async with open_stage(tmp_path, workers=3, seed=seed) as stage:
+        took = await hurt(stage, KILLS, lambda pid: kill(pid, signal.SIGKILL), random.Random(seed), BACK_WITHIN_S)
+        log = await stage.drain()
+        await stage.check(log, tmp_path)
+        connections = sum(client.connections for client in stage.clients)
+        assert connections > len(stage.clients), "no client was ever cut off: this showed nothing"
+        print(f"{KILLS} kills, {stage.acknowledged()} sends acknowledged, {connections} connections; "
+              f"all back after {sorted(took)[len(took) // 2]:.2f} s (median), {max(took):.2f} s (worst)")
+    with Server(tmp_path / "data", workers=1, log=tmp_path / "server.log") as server:
+        assert await read_log(server.base, server.session(USERS[0]), ROOMS) == log, "another start reads another log"
