@@ -9,7 +9,7 @@ processes            starts and restarts worker processes        errors         
 """
 
 from supervisor.actor import Actor, Exit, Inbox
-from supervisor.directory import Directory, fingerprint_of
+from supervisor.directory import Directory
 from supervisor.errors import ActorStopped, AskTimeout, MailboxFull, Quarantined, StartTimeout, SupervisorError, TooManyRestarts
 from supervisor.processes import Command, ProcessSupervisor, wait_orphaned
 from supervisor.quarantine import Quarantine
@@ -49,7 +49,6 @@ __all__ = [
     "SupervisorStatistics",
     "TooManyRestarts",
     "WorkerIdTaken",
-    "fingerprint_of",
     "moved",
     "open_supervisor",
     "wait_orphaned",

@@ -18,7 +18,7 @@ from supervisor.reply import Reply
 from supervisor.statistics import DirectoryStatistics, Node
 from supervisor.tree import Supervisor
 
-__all__ = ["Directory", "fingerprint_of"]
+__all__ = ["Directory", "no_fingerprint"]
 
 M = TypeVar("M")
 
@@ -30,20 +30,16 @@ LABEL = 100
 """Characters of a fingerprint in the log."""
 
 
-def fingerprint_of(message: object) -> Hashable | None:
-    """A message's identity: itself, if it can be hashed (frozen messages can), else None, which never matches."""
-    try:
-        hash(message)
-    except TypeError:
-        return None
-    return message
+def no_fingerprint(message: object) -> Hashable | None:
+    """The default: messages have no identity of their own (two that are equal may still be two events)."""
+    return None
 
 
-def _label(mark: Hashable | None) -> str:
+def _label(culprit: object, mark: Hashable | None) -> str:
     """For the log: an id is shown, a whole message is not, for it may hold what people wrote."""
-    if mark is None:
+    if culprit is None:
         return "something that is no message"
-    return repr(mark)[:LABEL] if isinstance(mark, str | int | bytes) else f"a {type(mark).__name__}"
+    return repr(mark)[:LABEL] if isinstance(mark, str | int | bytes) else f"a {type(culprit).__name__}"
 
 
 class Directory(Generic[M]):
@@ -60,10 +56,11 @@ class Directory(Generic[M]):
         make: Callable[[str], Actor[M]],
         *,
         grace: float = 5.0,
-        fingerprint: Callable[[M], Hashable | None] = fingerprint_of,
+        fingerprint: Callable[[M], Hashable | None] = no_fingerprint,
         quarantine: Quarantine | None = None,
     ) -> None:
-        """At most one live actor for each key in this process; the ring gives each key one process."""
+        """`make(key)` returns a fresh actor. `fingerprint` gives a message's id (an op, say), by which poison is known when it comes
+        again; None for messages that have none: of those, only the deaths of their key are counted."""
         self.kind = kind
         self.sweeper = supervisor.sweeper
         self._supervisor = supervisor
@@ -171,7 +168,7 @@ class Directory(Generic[M]):
         next_step = (
             f"the key is refused for {seconds:g} s" if seconds else "that message is refused for a while" if mark is not None else "it may wake again"
         )
-        log.error("%s died of %s; %s", life.name, _label(mark), next_step, exc_info=error)
+        log.error("%s died of %s; %s", life.name, _label(culprit, mark), next_step, exc_info=error)
 
     def ended(self, life: Life) -> None:
         """Nothing of it runs any more."""

@@ -94,7 +94,7 @@ async def supervisor() -> AsyncIterator[Supervisor]:
 
 @pytest.fixture
 def rooms(supervisor: Supervisor, world: World) -> Directory[Any]:
-    return Directory(supervisor, "room", lambda key: Room(world, key))
+    return Directory(supervisor, "room", lambda key: Room(world, key), fingerprint=lambda message: message)
 
 
 async def test_fifty_callers_wake_one_room_once(autojump_clock: MockClock, rooms: Directory[Any], world: World) -> None:
@@ -239,7 +239,7 @@ async def test_a_relapse_is_refused_for_twice_as_long(autojump_clock: MockClock,
 
 
 async def test_a_key_that_dies_again_and_again_is_refused_whole(autojump_clock: MockClock, supervisor: Supervisor, world: World) -> None:
-    rooms: Directory[Any] = Directory(supervisor, "room", lambda key: Room(world, key), fingerprint=lambda message: None)
+    rooms: Directory[Any] = Directory(supervisor, "room", lambda key: Room(world, key))
     for _ in range(3):
         with pytest.raises(ActorStopped):
             await rooms.ask("r", "poison")
@@ -252,7 +252,7 @@ async def test_a_key_that_dies_again_and_again_is_refused_whole(autojump_clock: 
 
 
 async def test_deaths_far_apart_are_only_deaths(autojump_clock: MockClock, supervisor: Supervisor, world: World) -> None:
-    rooms: Directory[Any] = Directory(supervisor, "room", lambda key: Room(world, key), fingerprint=lambda message: None)
+    rooms: Directory[Any] = Directory(supervisor, "room", lambda key: Room(world, key))
     for _ in range(6):
         with pytest.raises(ActorStopped):
             await rooms.ask("r", "poison")

@@ -103,7 +103,9 @@ async def stopper(world: World, directory: Directory[Any]) -> None:
 async def test_a_walk(autojump_clock: MockClock, seed: int) -> None:
     world = World(random.Random(seed))
     async with open_supervisor() as supervisor:
-        directory: Directory[Any] = Directory(supervisor, "walker", lambda key: Walker(world, key), quarantine=Quarantine(span=1.0))
+        directory: Directory[Any] = Directory(
+            supervisor, "walker", lambda key: Walker(world, key), fingerprint=lambda m: m, quarantine=Quarantine(span=1.0)
+        )
         async with trio.open_nursery() as nursery:
             for number in range(6):
                 nursery.start_soon(sender, world, directory, number)
