@@ -80,3 +80,8 @@ class Patience(NamedTuple):
 
 
 Message = Submit | Ask | Listen | Unlisten | Rows | Appended | Overdue | Woken | Looked | KeysReady | Patience
+
+
+def op_of(message: Message) -> str | None:
+    """By what a command that killed a room is known when it comes again; other messages have no identity."""
+    return message.act.op.hex() if isinstance(message, Submit) else None

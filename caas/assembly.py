@@ -12,6 +12,7 @@ from actors.followers import Follower
 from actors.greeting import Authenticated, Greeter
 from actors.house import Errands, House
 from actors.keys import Key, partition_of
+from actors.messages import op_of
 from actors.reader import Reader
 from actors.room import Room
 from actors.router import Links, Ring, Router, key_of
@@ -77,7 +78,7 @@ class Assembly:
         parts = parts_of(KINDS)
         self.tails, self.deadlines = Tails(), Deadlines()
         self.storer = Storer(log, self.tails, parts)
-        self.rooms: Directory[Any] = Directory(tree, "rooms", self._room)
+        self.rooms: Directory[Any] = Directory(tree, "rooms", self._room, fingerprint=op_of)
         self.tenant_actors: Directory[Enter | Leave] = Directory(tree, "tenants", self._tenant)
         self._limits = limits
         self.router = Router(me, self.rooms, links, log.partitions)
