@@ -17,6 +17,20 @@ from storage.ports.log import Log, StoredRow
 _decode_body = msgspec.msgpack.Decoder(dict[str, Any]).decode
 
 
+PAGE_BYTES = 256 * 1024
+"""A page ends early when it has so much: a reply must fit into what may wait for a socket."""
+
+
+def within(rows: list[StoredRow]) -> list[StoredRow]:
+    """The first of the rows that fit into a page, one at least."""
+    size = 0
+    for count, row in enumerate(rows):
+        size += len(row.data)
+        if size > PAGE_BYTES and count:
+            return rows[:count]
+    return rows
+
+
 class Opener(Protocol):
     """What reading needs of the vault."""
 
@@ -50,6 +64,7 @@ class History:
         stored: int = view["stored"]
         rows = list(await self._log.entries(scope, conversation, after, stored + 1, limit)) if after < stored else []
         rows += [StoredRow(seq, n, NOWHERE, data) for seq, n, data in view["rows"] if seq > after][: limit - len(rows)]
+        rows = within(rows)
         if rows and [row.seq for row in rows] != list(range(rows[0].seq, rows[0].seq + len(rows))):
             raise Refused("unavailable", "Storage is behind for a moment: ask again.")
         return Passage(rows, view, bool(rows) and rows[-1].seq < view["head"]["seq"])
@@ -61,8 +76,8 @@ class History:
         edge = min(before, view["stored"] + 1)
         want = limit + 1
         rows = list(await self._log.entries(scope, conversation, after, edge, want, newest=newest, kinds=kinds)) + late
-        more = len(rows) > limit
-        return Passage(rows[-limit:] if newest else rows[:limit], view, more)
+        kept = within(rows[-limit:][::-1])[::-1] if newest else within(rows[:limit])
+        return Passage(kept, view, len(rows) > len(kept))
 
     async def last_message(self, scope: Scope, conversation: str, seq: int) -> dict[str, Any]:
         """`{last_message: ...}` from storage, by its seq; nothing while it is not stored."""

@@ -2,11 +2,12 @@
 
 from typing import Any
 
+from protocol.codec import pack
 from protocol.errors import Refused
 from services.conversations import rules
 from services.conversations.model import List
 from services.conversations.showing import conversation_object
-from services.history import History
+from services.history import PAGE_BYTES, History
 from services.scope import Scope
 from storage.ports.documents import Documents, Held
 
@@ -25,13 +26,14 @@ async def page(documents: Documents, history: History, scope: Scope, p: List) ->
     latest = sorted(((held.doc["last_at"], name) for name, held in heads.items() if not held.doc["deleted"]), reverse=True)
     wanted = [row for row in latest if after is None or row < after][: size + 1]
     items = await _items(documents, history, scope, [name for _, name in wanted[:size]], memberships, heads)
-    return {"items": items, "next": rules.make_cursor(*wanted[size - 1])} if len(wanted) > size else {"items": items}
+    return {"items": items, "next": rules.make_cursor(*wanted[len(items) - 1])} if len(wanted) > len(items) else {"items": items}
 
 
 async def _items(documents: Documents, history: History, scope: Scope, names: list[str], memberships: dict[str, Held],
                  heads: dict[str, Held]) -> list[dict[str, Any]]:
     authored = await documents.get_many(scope, "authors", [f"{name}/{scope.user}" for name in names])
-    items = []
+    items: list[dict[str, Any]] = []
+    size = 0
     for name in names:
         head, own = heads[name].doc, authored.get(f"{name}/{scope.user}")
         own_n = own.doc["n"] if own else 0
@@ -40,4 +42,7 @@ async def _items(documents: Documents, history: History, scope: Scope, names: li
         if head["last_message"]:
             item |= await history.last_message(scope, name, head["last_message"])
         items.append(item)
+        size += len(pack(item))
+        if size > PAGE_BYTES:
+            break
     return items
