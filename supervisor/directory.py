@@ -136,10 +136,20 @@ class Directory(Generic[M]):
         seconds = self._quarantine.refusal(key, now)
         if seconds is None:
             return
-        seconds = seconds or self._quarantine.refusal_of(key, self._fingerprint(message), now)
+        seconds = seconds or self._quarantine.refusal_of(key, self._mark(message), now)
         if seconds > 0:
             self._refused += 1
             raise Quarantined(self.name_of(key), seconds)
+
+    def _mark(self, message: Any) -> Hashable | None:
+        """Its fingerprint. One that cannot be taken must not stand in the way of an ending life."""
+        try:
+            mark = self._fingerprint(message)
+            hash(mark)
+        except Exception:  # a message that kills is likely to be one that surprises
+            log.exception("%s: no fingerprint of a %s", self.kind, type(message).__name__)
+            return None
+        return mark
 
     # What a life calls (Owner)
 
@@ -163,7 +173,7 @@ class Directory(Generic[M]):
     def died(self, life: Life, error: Exception, culprit: object) -> None:
         """Remember what killed it, before the next message can come."""
         self._died += 1
-        mark: Hashable | None = None if culprit is None else self._fingerprint(culprit)  # type: ignore[arg-type]
+        mark = None if culprit is None else self._mark(culprit)
         seconds = self._quarantine.died(life.key, mark, trio.current_time())
         next_step = (
             f"the key is refused for {seconds:g} s" if seconds else "that message is refused for a while" if mark is not None else "it may wake again"

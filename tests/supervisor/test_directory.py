@@ -251,6 +251,16 @@ async def test_a_key_that_dies_again_and_again_is_refused_whole(autojump_clock: 
     assert await rooms.ask("r", "harmless") == "harmless"
 
 
+async def test_a_message_without_a_fingerprint_kills_and_everybody_hears(autojump_clock: MockClock, supervisor: Supervisor, world: World) -> None:
+    rooms: Directory[Any] = Directory(supervisor, "room", lambda key: Room(world, key), fingerprint=lambda message: message.id)
+    heard: list[Exception | None] = []
+    rooms.post("r", "poison", lambda value, error: heard.append(error))
+    rooms.post("r", "behind it", lambda value, error: heard.append(error))
+    await wait_all_tasks_blocked()
+    assert [type(error) for error in heard] == [ActorStopped, ActorStopped]
+    assert await rooms.ask("r", "next") == "next"
+
+
 async def test_deaths_far_apart_are_only_deaths(autojump_clock: MockClock, supervisor: Supervisor, world: World) -> None:
     rooms: Directory[Any] = Directory(supervisor, "room", lambda key: Room(world, key))
     for _ in range(6):
