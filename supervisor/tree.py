@@ -8,17 +8,16 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from contextvars import Context, copy_context
-from dataclasses import dataclass
-from enum import Enum
 from math import inf
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import trio
 
 from supervisor.actor import Actor, Exit, Inbox
+from supervisor.child import Child, Restart, Strategy
 from supervisor.errors import ActorStopped, TooManyRestarts
 from supervisor.life import Life, Work
 from supervisor.ref import Ref
@@ -28,35 +27,9 @@ from supervisor.sweeper import Sweeper
 if TYPE_CHECKING:
     from supervisor.directory import Directory
 
-__all__ = ["Child", "Restart", "Strategy", "Supervisor", "open_supervisor"]
+__all__ = ["Supervisor", "open_supervisor"]
 
 log = logging.getLogger("supervisor")
-
-
-class Restart(Enum):
-    """When a child gets a new life: ALWAYS (permanent), ON_ERROR (transient), NEVER (temporary)."""
-
-    ALWAYS = 1
-    ON_ERROR = 2
-    NEVER = 3
-
-
-class Strategy(Enum):
-    """Who restarts with it: ONE (itself), REST (and those started after it), ALL (and every sibling)."""
-
-    ONE = 1
-    REST = 2
-    ALL = 3
-
-
-@dataclass(frozen=True, slots=True)
-class Child:
-    """How to make one child, again and again: `make` returns a fresh actor, never a used one; `grace` is seconds for its `stopped`."""
-
-    name: str
-    make: Callable[[], Actor[Any]]
-    restart: Restart = Restart.ALWAYS
-    grace: float = 5.0
 
 
 class Place:
