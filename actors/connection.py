@@ -84,8 +84,12 @@ class NoHello(NamedTuple):
     """The time for `hello` is over."""
 
 
+class Expired(NamedTuple):
+    """The token's time is over."""
+
+
 class Tick(NamedTuple):
-    """Time to tell heads, and to see whether the token still holds."""
+    """Time to tell heads."""
 
 
 class Revoke(NamedTuple):
@@ -94,7 +98,7 @@ class Revoke(NamedTuple):
     reason: str
 
 
-Message = Opened | Frames | Closed | NoHello | Tick | Revoke
+Message = Opened | Frames | Closed | NoHello | Expired | Tick | Revoke
 
 
 class Desk:
@@ -142,6 +146,8 @@ class Connection(Actor[Message]):
                 self._frames(message.frames)
             case NoHello():
                 self._impatient()
+            case Expired():
+                self._expired()
             case Tick():
                 self._tick()
             case Revoke():
@@ -337,11 +343,12 @@ class Connection(Actor[Message]):
         return {"expires_at": self.expires_at}
 
     def _tick(self) -> None:
-        if self._watching is None or self.closed:
-            return None
-        if self._desk.greeter.expired(self.expires_at):
-            return self.close(TOKEN_EXPIRED)
-        self.send({"t": "heads", "p": {"epoch": self._desk.epoch, "conversations": self._watching.moved_heads()}})
+        if self._watching is not None and not self.closed:
+            self.send({"t": "heads", "p": {"epoch": self._desk.epoch, "conversations": self._watching.moved_heads()}})
+
+    def _expired(self) -> None:
+        if self._watching is not None and self._desk.greeter.expired(self.expires_at):
+            self.close(TOKEN_EXPIRED)
 
     # Watching.
 

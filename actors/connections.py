@@ -3,11 +3,11 @@
 import logging
 from collections import deque
 from collections.abc import Collection
-from typing import Protocol
+from typing import Any, Protocol
 
 import trio
 
-from actors.connection import Closed, Connection, Desk, Frames, Message, NoHello, Opened, Revoke, Socket, Tick
+from actors.connection import Closed, Connection, Desk, Expired, Frames, Message, NoHello, Opened, Revoke, Socket, Tick
 from protocol.limits import HEADS_EVERY_S, HELLO_WITHIN_S
 from supervisor import Actor, ActorStopped, Directory, MailboxFull, Ref, Supervisor
 
@@ -18,6 +18,8 @@ BEAT_S = 0.5
 
 class Held(Socket, Protocol):
     """A socket as the transport keeps it; `state` is ours."""
+
+    state: Any
 
     @property
     def id(self) -> int: ...
@@ -31,6 +33,8 @@ class Connections:
         self._sockets: dict[str, Held] = {}
         self._live: dict[str, Connection] = {}
         self._strangers: deque[tuple[float, str]] = deque()
+        self._beats: list[dict[str, None]] = [{} for _ in range(int(HEADS_EVERY_S / BEAT_S))]  # who came in on which beat
+        self._now = 0
         self.directory: Directory[Message] = Directory(supervisor, "connections", self._make)
 
     def __len__(self) -> int:
@@ -46,14 +50,21 @@ class Connections:
             return None
         self._sockets[name] = connection
         self._strangers.append((trio.current_time() + HELLO_WITHIN_S, name))
+        self._beats[self._now][name] = None
         self.directory.send_nowait(name, Opened())
         return self.directory.find(name)
 
     def messages(self, connection: Held, batch: list[tuple[int, bytes]]) -> None:
         """What one read brought."""
-        name = f"{self._worker}-{connection.id}"
-        if name in self._sockets:
-            self._tell(name, Frames(batch))
+        ref: Ref[Message] | None = connection.state
+        if ref is None:
+            return
+        try:
+            ref.send_nowait(Frames(batch))
+        except MailboxFull:
+            connection.outbox.close(4429, "too_many")
+        except ActorStopped:
+            return  # it has just ended; its socket is being closed
 
     def closed(self, connection: Held, code: int) -> None:
         """No more comes."""
@@ -80,17 +91,24 @@ class Connections:
         return {tenant: sorted(sessions) for tenant, sessions in found.items()}
 
     async def beat(self) -> None:
-        """Close who does not say hello; tell heads, each connection at its own moment of the 25 s."""
-        beats = int(HEADS_EVERY_S / BEAT_S)
-        turn = 0
+        """Close who does not say hello or whose token has run out; tell heads, to each connection 25 s after it came and so on."""
         while True:
             await trio.sleep(BEAT_S)
-            turn = (turn + 1) % beats
+            self._now = (self._now + 1) % len(self._beats)
             now = trio.current_time()
             while self._strangers and self._strangers[0][0] <= now:
                 self._tell(self._strangers.popleft()[1], NoHello())
-            for name in [name for at, name in enumerate(list(self._live)) if at % beats == turn]:
+            for name in [name for name, connection in self._live.items() if self._desk.greeter.expired(connection.expires_at)]:
+                self._tell(name, Expired())
+            self._tell_heads()
+
+    def _tell_heads(self) -> None:
+        beat = self._beats[self._now]
+        for name in list(beat):
+            if name in self._live:
                 self._tell(name, Tick())
+            else:
+                del beat[name]
 
     def _make(self, name: str) -> Actor[Message]:
         connection = self._live[name] = Connection(self._desk, self._sockets[name], name)
@@ -105,4 +123,4 @@ class Connections:
         except MailboxFull:
             self._sockets[name].outbox.close(4429, "too_many")
         except ActorStopped:
-            return  # it has just ended; its socket is being closed
+            return

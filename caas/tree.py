@@ -1,5 +1,6 @@
 """`caas tree`: asks every live worker of a node for its tree over the links, and prints it."""
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,9 @@ from rich.tree import Tree
 
 from protocol.errors import Refused
 from transport.link import Links
+
+
+_ME = "tree-"
 
 
 class _Listener:
@@ -27,14 +31,18 @@ class _Listener:
 def show_trees(data: Path) -> int:
     """Print the trees; the exit code: 1 when no worker answers."""
     folder = data / "run"
-    workers = sorted(path.stem for path in folder.glob("*.sock")) if folder.exists() else []
-    return trio.run(_show, folder, workers)
+    workers = sorted(path.stem for path in folder.glob("*.sock") if not path.stem.startswith(_ME)) if folder.exists() else []
+    me = f"{_ME}{os.getpid()}"
+    try:
+        return trio.run(_show, folder, me, workers)
+    finally:
+        (folder / f"{me}.sock").unlink(missing_ok=True)
 
 
-async def _show(folder: Path, workers: list[str]) -> int:
+async def _show(folder: Path, me: str, workers: list[str]) -> int:
     console = Console()
     shown = 0
-    links = Links(folder, f"tree-{trio.lowlevel.current_task().name[-4:]}", _Listener())
+    links = Links(folder, me, _Listener())
     async with trio.open_nursery() as nursery:
         await nursery.start(links.run)
         links.members(workers)
