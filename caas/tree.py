@@ -11,7 +11,6 @@ from rich.tree import Tree
 from protocol.errors import Refused
 from transport.link import Links
 
-
 _ME = "tree-"
 
 

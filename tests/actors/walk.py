@@ -234,13 +234,13 @@ class World:
         if follower.writes:
             return self.write(*follower.writes.pop(0))
         if follower.read >= len(self.log):
-            return
+            return None
         row = self.log[follower.read]
         follower.read += 1
         place = ("place", row.place)
         if row.place <= follower.fold.place:
             follower.writes = [place]
-            return
+            return None
         entry = decode_entry(row.data)
         outcome = follower.fold.apply(entry, row.place)
         head = ("head", head_of(follower.fold))

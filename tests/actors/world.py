@@ -11,8 +11,8 @@ import trio
 from actors.connections import Connections
 from actors.house import Errands
 from caas.assembly import Assembly
-from protocol.ids import make_uuid7, show_act
 from protocol.errors import Refused
+from protocol.ids import make_uuid7, show_act
 from services.scope import Scope
 from services.users.model import Profile
 from storage.memory.backend import open_memory
