@@ -99,6 +99,7 @@ class Client:
         self.last: dict[str, tuple[int, int]] = {}
         self.sending = True
         self.connections = 0
+        self.doing = "nothing yet"
         self._base, self._token, self._pace_s = base, token, pace_s
         self._chance = random.Random(seed)
         self._failures = 0
@@ -111,8 +112,10 @@ class Client:
             if 4500 <= code < 5000:
                 self.surprises.append(f"{self.name} was closed with {code}")
                 return
-            await trio.sleep(self._chance.uniform(0, min(30.0, 0.25 * 2**self._failures)))
+            pause_s = self._chance.uniform(0, min(30.0, 0.25 * 2**self._failures))
             self._failures += 1
+            self.doing = f"waits {pause_s:.2f} s after {code}, {self._failures} failures"
+            await trio.sleep(pause_s)
 
     def is_drained(self, heads: dict[str, int]) -> bool:
         """Whether everything sent is answered, and everything there is has come."""
@@ -120,10 +123,10 @@ class Client:
 
     async def _connect(self) -> int:
         """One connection's life; the code it was closed with."""
-        code = NO_CODE
+        code, self.doing = NO_CODE, "connects"
         try:
             async with connected(self._base) as socket:
-                self.connections += 1
+                self.connections, self.doing = self.connections + 1, "is connected"
                 code = await Session(self, socket).run()
         except* (HandshakeError, ConnectionClosed, trio.TooSlowError, OSError):
             pass
@@ -131,7 +134,7 @@ class Client:
 
     def greeted(self) -> None:
         """A connection stands: the next failure is the first again."""
-        self._failures = 0
+        self._failures, self.doing = 0, "is greeted"
 
     def next_message(self) -> Message:
         """Something new to say."""

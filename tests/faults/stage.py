@@ -37,7 +37,8 @@ class Stage:
     def troubles(self) -> str:
         """What clients must not meet, and the end of the server's log."""
         surprises = [surprise for client in self.clients for surprise in client.surprises]
-        return "\n".join([*surprises, self.server.log.read_text()[-6000:]])
+        doing = [f"{client.name} {client.doing}; last {client.last}" for client in self.clients]
+        return "\n".join([*surprises, *doing, self.server.log.read_text()[-6000:]])
 
     async def drain(self, within_s: float = 30) -> checker.Log:
         """Stop sending; until everything is answered and everything has come everywhere. The log, as read back."""
