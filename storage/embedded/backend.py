@@ -17,6 +17,7 @@ from storage.embedded.errors import Fatal
 from storage.embedded.feed import MOST_BYTES as FEED_MOST
 from storage.embedded.feed import Feed
 from storage.embedded.folder import FileLock, Folder
+from storage.embedded.giving_way import GivingWay
 from storage.embedded.log import EmbeddedLog
 from storage.embedded.readers import MOST_S, Readers
 from storage.embedded.writer import WAL_MOST, Writer
@@ -51,7 +52,9 @@ class EmbeddedBackend:
         self._readers = Readers(folder, most_s=bounds.read_most_s)
         self._writer = Writer(folder, settings, self._desk.hand, self._feed.room, bounds.wal_most)
         self._checkpoints = Checkpoints(folder, bounds.checkpoint_every_s, bounds.checkpoint_from, bounds.checkpoint_above)
-        self._desk.open(self._writer)
+        self._giving_way = GivingWay(lambda: self._writer.busy or self._readers.busy)
+        self._desk.open(self._writer, self._giving_way)
+        self._readers.open(self._giving_way)
         self.log = EmbeddedLog(settings, self._desk, self._readers, self._feed)
         self.documents = EmbeddedDocuments(self._desk, self._readers)
         self.counters = EmbeddedCounters(self._desk, self._readers)
@@ -61,6 +64,7 @@ class EmbeddedBackend:
         """Begin to work."""
         nursery.start_soon(self._desk.run, self.log.take)
         nursery.start_soon(self.bus.run)
+        nursery.start_soon(self._giving_way.run)
         nursery.start_soon(self._checkpoints.run)
         nursery.start_soon(self._watch)
         self._writer.start()

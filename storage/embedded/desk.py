@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 import trio
 
+from storage.embedded.giving_way import GivingWay
 from storage.embedded.transaction import Transaction
 from storage.embedded.waiting import Work, append_of
 from storage.embedded.writer import Handed, Switch, Writer
@@ -27,15 +28,16 @@ class Desk:
         self._handed: deque[Handed] = deque()
         self._news = trio.Event()
         self._writer: Writer
+        self._giving_way: GivingWay
 
-    def open(self, writer: Writer) -> None:
+    def open(self, writer: Writer, giving_way: GivingWay) -> None:
         """Begin to work."""
-        self._writer = writer
+        self._writer, self._giving_way = writer, giving_way
 
     def append(self, record: Record, done: Callable[[StorageError | None], None]) -> None:
         """Have a record appended; `done` is called later, by `run`."""
         if self._writer.waiting.put_append(append_of(record, done, trio.current_time())):
-            self._writer.wake()
+            self._wake()
         else:
             self.hand(Handed(verdicts=[partial(done, StorageAway("more waits to be written than the disk keeps up with"))]))
 
@@ -49,7 +51,7 @@ class Desk:
 
         if not self._writer.waiting.put_work(Work(run, done, grows, trio.current_time())):
             raise StorageAway("more waits to be written than the disk keeps up with")
-        self._writer.wake()
+        self._wake()
         await answered.wait()
         result, error = answers[0]
         if error is not None:
@@ -59,6 +61,11 @@ class Desk:
     def switch(self, switch: Switch) -> None:
         """Have the writer follow other partitions."""
         self._writer.switch(switch)
+        self._giving_way.begin()
+
+    def _wake(self) -> None:
+        self._writer.wake()
+        self._giving_way.begin()
 
     def hand(self, handed: Handed) -> None:
         """What comes back, in trio's thread."""

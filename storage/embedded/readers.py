@@ -12,6 +12,7 @@ import trio
 from storage.embedded.database import connect
 from storage.embedded.errors import of_read
 from storage.embedded.folder import Folder
+from storage.embedded.giving_way import GivingWay
 
 T = TypeVar("T")
 
@@ -28,9 +29,21 @@ class Readers:
         self._idle: list[sqlite3.Connection] = []
         self._busy: dict[sqlite3.Connection, float] = {}
         self._closed = False
+        self._giving_way: GivingWay | None = None
+
+    def open(self, giving_way: GivingWay) -> None:
+        """Have the event loop give way to reads."""
+        self._giving_way = giving_way
+
+    @property
+    def busy(self) -> bool:
+        """Whether a read is under way."""
+        return self._limiter.borrowed_tokens > 0
 
     async def read(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """What `work` makes of a consistent view of the file. Raises StorageAway, Damaged."""
+        if self._giving_way is not None:
+            self._giving_way.begin()
         return await trio.to_thread.run_sync(self._in_thread, work, trio.current_time(), limiter=self._limiter, abandon_on_cancel=True)
 
     def look(self) -> None:

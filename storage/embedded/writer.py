@@ -69,6 +69,11 @@ class Writer:
         self.writing = False
         """Whether a transaction is under way."""
 
+    @property
+    def busy(self) -> bool:
+        """Whether the thread has, or will at once have, something to do."""
+        return bool(self.writing or self.waiting or self._switches)
+
     def start(self) -> None:
         """Begin."""
         threading.Thread(target=self._run, name="storage-writer", daemon=True).start()
