@@ -26,7 +26,7 @@ def make_application(config: Config, name: str, environment: Literal["live", "te
 
 async def _make(config: Config, name: str, environment: Literal["live", "test"]) -> None:
     world = SystemWorld()
-    async with open_backend(config) as backend:
+    async with open_backend(config, world) as backend:
         made = await Applications(backend.documents, world.clock, world.rng).create(name, environment)
         secret = await ApiKeys(backend.documents, world.clock, world.rng).create(made)
     print(f"application      {made.id}\npublishable key  {made.publishable}\nsecret key       {secret}")

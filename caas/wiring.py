@@ -23,6 +23,7 @@ from actors.house import Errands
 from caas.assembly import Assembly, Backend, World
 from caas.config import Config
 from caas.secrets import master_key
+from protocol.ids import show_act
 from services.api_keys.service import ApiKeys
 from services.applications.service import Applications
 from services.sessions.service import Sessions
@@ -170,16 +171,16 @@ class Worker:
                 await self._ring_news.wait()
 
 
-def open_backend(config: Config) -> AbstractAsyncContextManager[Backend]:
+def open_backend(config: Config, world: World) -> AbstractAsyncContextManager[Backend]:
     """The backend that the configuration names."""
-    return open_embedded(config.data, partitions=config.partitions)
+    return open_embedded(config.data, partitions=config.partitions, setup=show_act(world.ids.uuid7()))
 
 
 @asynccontextmanager
 async def open_worker(config: Config, world: World, name: str) -> AsyncIterator[Worker]:
     """A worker that serves. Leaving drains it: connections first, then its place in the ring, then the rest in reverse."""
     (config.data / "run").mkdir(parents=True, exist_ok=True)
-    async with open_backend(config) as backend, trio.open_nursery() as errands:
+    async with open_backend(config, world) as backend, trio.open_nursery() as errands:
         async with open_supervisor(name="worker", strategy=Strategy.REST) as tree:
             worker = Worker(config, world, name, backend, tree, errands)
             await worker.assembly.vault.check()

@@ -6,6 +6,7 @@ import logging
 import os
 import resource
 import signal
+import sys
 from collections.abc import AsyncIterator
 
 import trio
@@ -19,6 +20,9 @@ from caas.world import SystemWorld
 from storage.ports.errors import StorageError
 from supervisor.processes import wait_orphaned
 
+_SWITCH_S = 0.0005
+"""How long a thread may keep the interpreter while another waits: the storage thread gives it away at every step of SQLite."""
+
 _log = logging.getLogger("caas")
 
 def run(config: Config) -> int:
@@ -27,6 +31,7 @@ def run(config: Config) -> int:
     name = os.environ.get("CAAS_WORKER", "") or f"w{os.getpid()}"
     logs.set_up(config.log_level, config.log_format, worker=name)
     _raise_limits()
+    sys.setswitchinterval(_SWITCH_S)
     return trio.run(_serve, config, world, name)
 
 

@@ -165,7 +165,8 @@ class World:
 
 
 @asynccontextmanager
-async def open_world(*workers: str, seed: int = 1, users: tuple[str, ...] = ("alice", "bob", "carol"), store: Store | None = None) -> AsyncIterator[World]:
+async def open_world(*workers: str, seed: int = 1, users: tuple[str, ...] = ("alice", "bob", "carol"),
+                     store: Store | None = None) -> AsyncIterator[World]:
     """A world with these workers and users; everything in it ends with it."""
     world = World(seed, store)
     async with AsyncExitStack() as stack:

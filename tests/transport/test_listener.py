@@ -233,7 +233,8 @@ async def test_two_processes_may_share_a_port():
     first = open_sockets("127.0.0.1", 0)
     port = first[0].getsockname()[1]
     second = open_sockets("127.0.0.1", port)
-    alone = pytest.raises(OSError, open_sockets, "127.0.0.1", port, shared=False)
+    with pytest.raises(OSError) as alone:
+        open_sockets("127.0.0.1", port, shared=False)
     assert alone.value.errno is not None
     for sock in first + second:
         sock.close()
