@@ -9,7 +9,7 @@ from actors.keys import Key
 from actors.storing import Storer
 from actors.tails import Tails
 from services.deciding import RULES
-from storage.ports.entry import NOWHERE, intact, rules_of
+from storage.ports.entry import BEYOND, NOWHERE, intact, rules_of
 from storage.ports.errors import StorageError
 from storage.ports.log import Log, Row
 
@@ -44,9 +44,11 @@ class Reader:
                 self._storer.end(partition)
             places = await self._log.stored_places()
             for partition in gained:
-                self._tails.begin(partition, places.get(partition, NOWHERE))
+                self._tails.begin(partition, places.get(partition, NOWHERE), whole_at=BEYOND)
                 self._storer.begin(partition)
-            await self._log.follow({partition: self._tails.begins(partition) for partition in (held - lost) | gained})
+            ends = await self._log.follow({partition: self._tails.begins(partition) for partition in (held - lost) | gained})
+            for partition in gained - self.damaged:
+                self._tails.expect(partition, ends.get(partition, NOWHERE))
             self.caught_up.set()
             return gained, lost
 

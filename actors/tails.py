@@ -15,14 +15,16 @@ _ROW_OVERHEAD = 200
 class Tail:
     """One partition's."""
 
-    __slots__ = ("begins", "by_key", "read", "rows", "stored")
+    __slots__ = ("begins", "by_key", "read", "rows", "stored", "whole_at")
 
-    def __init__(self, stored: Place) -> None:
+    def __init__(self, stored: Place, whole_at: Place) -> None:
         self.stored = stored
         """The stored place, as last seen."""
         self.begins = stored
         """It holds every row after this place, up to `read`."""
         self.read = stored
+        self.whole_at = whole_at
+        """Before this place was read, others may know more of the partition than this tail."""
         self.rows: deque[Row] = deque()
         self.by_key: dict[Key, deque[Row]] = {}
 
@@ -37,9 +39,18 @@ class Tails:
     def __contains__(self, partition: int) -> bool:
         return partition in self._tails
 
-    def begin(self, partition: int, stored: Place) -> None:
+    def begin(self, partition: int, stored: Place, whole_at: Place = NOWHERE) -> None:
         """Follow a partition from its stored place on."""
-        self._tails[partition] = Tail(stored)
+        self._tails[partition] = Tail(stored, whole_at)
+
+    def expect(self, partition: int, whole_at: Place) -> None:
+        """Rows up to this place are known to come: the tail is whole when they have."""
+        self._tails[partition].whole_at = whole_at
+
+    def whole(self, partition: int) -> bool:
+        """Whether it has all that was in the log when this worker began to follow. KeyError when the partition is not followed."""
+        tail = self._tails[partition]
+        return tail.whole_at <= max(tail.read, tail.stored)
 
     def end(self, partition: int) -> None:
         """Follow it no more."""

@@ -36,8 +36,11 @@ async def read_stored(log: Log, parts: Parts, key: Key, partition: int) -> Read:
 
 
 def reaches(tails: Tails, partition: int, read: Read) -> bool:
-    """Whether the tail goes back to what was read. If not, storage must come further first."""
-    return tails.begins(partition) <= read.loaded.stored
+    """Whether the tail goes back to what was read, and on to what was in the log when the partition came to this worker.
+
+    If not, storage must come further first, or the reader: a room that woke earlier would deny what its predecessor has acknowledged.
+    """
+    return tails.begins(partition) <= read.loaded.stored and tails.whole(partition)
 
 
 def catch_up(tails: Tails, partition: int, key: Key, fold: Fold, applied: OnEntry) -> None:

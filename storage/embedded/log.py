@@ -33,15 +33,18 @@ class EmbeddedLog:
         self._live: set[int] = set()
         """What rows are let through of."""
         self._following = trio.Lock()
+        self._ends: dict[int, Place] = {}
+        """The last place that is known to come, of each partition, since the latest call of follow."""
 
     def append(self, record: Record, done: Callable[[StorageError | None], None]) -> None:
         """See the port."""
         self._desk.append(record, done)
 
-    async def follow(self, after: Mapping[int, Place]) -> None:
+    async def follow(self, after: Mapping[int, Place]) -> Mapping[int, Place]:
         """See the port. What is behind is read here and goes into the feed, which is bounded: somebody must be receiving."""
         async with self._following:
             lost, gained = self._asked - set(after), set(after) - self._asked
+            self._ends = {}
             self._leave(lost)
             try:
                 reached = await self._scan({partition: self._settings.offset(after[partition]) for partition in gained})
@@ -52,6 +55,7 @@ class EmbeddedLog:
             followed = trio.Event()
             self._desk.switch(Switch(frozenset(after), reached, followed.set))
             await followed.wait()
+            return {partition: end for partition, end in self._ends.items() if partition in gained}
 
     async def receive(self) -> Sequence[Row]:
         """See the port."""
@@ -86,6 +90,7 @@ class EmbeddedLog:
         """Rows that the writer gave back, in trio's thread."""
         if handed.followed is not None:
             self._live = set(handed.followed)
+            self._note_ends(handed.rows)
         self._feed.put([row for row in handed.rows if row.partition in self._live])
 
     def _leave(self, lost: set[int]) -> None:
@@ -93,12 +98,18 @@ class EmbeddedLog:
         self._live -= lost
         self._feed.drop(lost)
 
+    def _note_ends(self, rows: Sequence[Row]) -> None:
+        for row in rows:
+            self._ends[row.partition] = row.place
+
     async def _scan(self, after: Mapping[int, int]) -> dict[int, int]:
         """Put what is behind into the feed; how far each partition was read."""
         begin = reached = min(after.values(), default=0)
         while after:
             rows, last, end = await self._readers.read(partial(read_log, self._settings, begin, sorted(after), SCAN))
-            self._feed.put([row for row in rows if row.place.offset > after[row.partition]])
+            behind = [row for row in rows if row.place.offset > after[row.partition]]
+            self._note_ends(behind)
+            self._feed.put(behind)
             begin = reached = last
             if end:
                 break

@@ -26,11 +26,13 @@ class MemoryLog:
         """See the port."""
         self._way.send(lambda: self._store.append(record), done, ("append", record.tenant, record.conversation))
 
-    async def follow(self, after: Mapping[int, Place]) -> None:
+    async def follow(self, after: Mapping[int, Place]) -> Mapping[int, Place]:
         """See the port."""
         await trio.lowlevel.checkpoint()
+        ends = {partition: self._store.rows[partition][-1].place for partition in after.keys() - self._cursors.keys() if self._store.rows[partition]}
         self._cursors = {partition: self._cursors.get(partition, place) for partition, place in after.items()}
         self.look()
+        return {partition: end for partition, end in ends.items() if end > after[partition]}
 
     async def receive(self) -> Sequence[Row]:
         """See the port."""

@@ -26,6 +26,8 @@ class Place(NamedTuple):
 
 NOWHERE = Place(0, 0, 0)
 """Before every entry."""
+BEYOND = Place(2**53, 0, 0)
+"""Behind every entry."""
 
 
 class Entry(msgspec.Struct, frozen=True, array_like=True, gc=False):

@@ -96,10 +96,11 @@ class Log(Protocol):
         later; the rows themselves come by `receive`, in the log's order, neither before nor after on purpose."""
         ...
 
-    async def follow(self, after: Mapping[int, Place]) -> None:
+    async def follow(self, after: Mapping[int, Place]) -> Mapping[int, Place]:
         """From now on `receive` gives the rows of exactly these partitions, of each those after the place named here.
         Partitions followed already go on where they are (their place here is ignored). Returns when everything that was
-        durable at the call will come by `receive` before anything later."""
+        durable at the call will come by `receive` before anything later: of each partition that is new, up to the place
+        given back (those of which nothing will come are left out)."""
         ...
 
     async def receive(self) -> Sequence[Row]:

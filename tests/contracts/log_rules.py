@@ -81,6 +81,19 @@ async def following_begins_right_after_the_place_named(data: Data) -> None:
         assert decode_entry((await read(node.log, 1))[0].data).op == op(5)
 
 
+async def following_says_how_far_the_log_reaches(data: Data) -> None:
+    """Whoever takes a partition on knows by this when all that was acknowledged before has come."""
+    async with data() as one, data() as other:
+        await follow(other.log, 3)
+        await append(other.log, record(1, 2), record(3, partition=4))
+        first, second = [row.place for row in await read(other.log, 2)]
+        assert await one.log.follow({3: NOWHERE}) == {3: second}
+        assert await one.log.follow({3: NOWHERE, 5: NOWHERE}) == {}
+        assert [row.place for row in await read(one.log, 2)] == [first, second]
+    async with data() as late:
+        assert await late.log.follow({3: second}) == {}
+
+
 async def taking_on_a_partition_neither_loses_nor_doubles(data: Data) -> None:
     async with data() as one, data() as other:
         await follow(one.log, 3)
