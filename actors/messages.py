@@ -78,6 +78,8 @@ class KeysReady(NamedTuple):
 class Patience(NamedTuple):
     """Whoever waits for a seq that this room has not seen has waited long enough."""
 
+    later: object
+
 
 Message = Submit | Ask | Listen | Unlisten | Rows | Appended | Overdue | Woken | Looked | KeysReady | Patience
 

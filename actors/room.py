@@ -36,6 +36,9 @@ from supervisor import Actor, ActorStopped, Exit, Later, MailboxFull
 _log = logging.getLogger("actors.room")
 _decode_body = msgspec.msgpack.Decoder(dict[str, Any]).decode
 
+_STRANGER_WAIT_S = 0.3
+"""For whom what was seen so far would be refused: they may have been let in by what was not seen, but are told before long."""
+
 TIMEOUT = Refused("timeout", "The log has not answered in time: send it again with the same id.")
 NOT_NOW = Refused("unavailable", "The log is not answering right now: send it again in a moment.")
 FULL = Refused("storage_full", "The disk is full: nothing was stored; send it again when there is room.")
@@ -119,7 +122,7 @@ class Room(Actor[Message]):
             case KeysReady():
                 self._keys_ready(message)
             case Patience():
-                self._out_of_patience()
+                self._out_of_patience(message.later)
             case Woken():
                 raise AssertionError("handled before")
         return None
@@ -368,9 +371,17 @@ class Room(Actor[Message]):
         if message.view.floor > self._fold.seq:
             later = Later()
             self._ahead.append((message, later))
-            self._errand(partial(trio.sleep, AHEAD_WAIT_S), lambda _, error: Patience(), AHEAD_WAIT_S * 2)
+            patience = AHEAD_WAIT_S if self._refused(message) is None else _STRANGER_WAIT_S
+            self._errand(partial(trio.sleep, patience), lambda _, error: Patience(later), AHEAD_WAIT_S * 2)
             return later
         return self._viewed(message)
+
+    def _refused(self, message: Ask) -> Refused | None:
+        try:
+            self._viewed(message)
+        except Refused as refused:
+            return refused
+        return None
 
     def _viewed(self, message: Ask) -> dict[str, Any]:
         assert self._fold is not None
@@ -390,9 +401,12 @@ class Room(Actor[Message]):
             except Refused as refused:
                 later.fail(refused)
 
-    def _out_of_patience(self) -> None:
-        if self._ahead:
-            self._ahead.pop(0)[1].fail(Refused("unavailable", "This server has not seen that `seq` yet: ask again.", field="seq"))
+    def _out_of_patience(self, waited: object) -> None:
+        for message, later in self._ahead:
+            if later is waited:
+                self._ahead.remove((message, later))
+                later.fail(self._refused(message) or Refused("unavailable", "This server has not seen that `seq` yet: ask again.", field="seq"))
+                return
 
     # Errands.
 
