@@ -1,5 +1,6 @@
 """A server under load, and what the tests of faults do with it: hurt it, wait until everybody is back, read everything, check it."""
 
+import math
 import random
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -14,6 +15,8 @@ from tests.faults.load import Client, History, ask, new_id, read_log, read_messa
 USERS = ("alice", "bob", "carol", "dave")
 ROOMS = tuple(f"room-{number}" for number in range(8))
 """Enough that every worker has some."""
+SLOW_S = 3.0
+"""Who is not back by then is told of."""
 
 
 class Stage:
@@ -24,9 +27,13 @@ class Stage:
 
     async def all_are_back(self, since: float, within_s: float) -> float:
         """Until each client has had a message of after `since` acknowledged in each conversation; seconds that took."""
+        slow = since + SLOW_S
         with trio.move_on_after(within_s):
-            while self.missing(since):
+            while missing := self.missing(since):
                 await trio.sleep(0.01)
+                if trio.current_time() > slow:
+                    print(f"not yet back after {SLOW_S:g} s: {missing}\n{self.troubles()}")
+                    slow = math.inf
         assert not self.missing(since), f"after {within_s} s not yet back: {self.missing(since)}\n{self.troubles()}"
         return trio.current_time() - since
 
