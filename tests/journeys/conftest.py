@@ -1,0 +1,108 @@
+"""What the journeys share: a real development set-up, and clients that we did not write."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.request import Request, urlopen
+
+import pytest
+
+HERE = Path(__file__).parent
+DEADLINE_S = 30
+
+
+def need(program: str) -> str:
+    """Where a program is. In CI it must be there; elsewhere the test is skipped, and says so."""
+    found = shutil.which(program)
+    if found is None and os.environ.get("CI"):
+        pytest.fail(f"{program} is not installed")
+    return found or pytest.skip(f"{program} is not installed: this journey was NOT made")
+
+
+@contextmanager
+def serving(data: Path, *arguments: str, **environment: str) -> Iterator[str]:
+    """`caas dev` as a process of its own; its base address."""
+    command = [sys.executable, "-m", "caas", "dev", "--port", "0", "--data", str(data), *arguments]
+    with (data.parent / f"{data.name}.err").open("w+") as errors:
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True, env={**os.environ, **environment}) as process:
+            try:
+                line = process.stdout.readline() if process.stdout else ""
+                assert line.startswith("ready "), f"it did not start: {errors.seek(0)}{errors.read()}"
+                yield line.split()[1]
+            finally:
+                process.send_signal(signal.SIGTERM)
+                assert process.wait(DEADLINE_S) == 0
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """One set-up for all journeys."""
+    with serving(tmp_path_factory.mktemp("journeys") / "data", "--limits", "off") as base:
+        yield base
+
+
+def token(base: str, user: str) -> str:
+    """A token for a user, as a company's backend asks for it."""
+    body = json.dumps({"user": {"external_id": user}}).encode()
+    asked = Request(f"{base}/api/v1/sessions/create", body, {"Authorization": "Bearer caas_sk_dev", "Content-Type": "application/json"})
+    with urlopen(asked, timeout=DEADLINE_S) as answer:
+        return str(json.load(answer)["token"])
+
+
+class NodeClient:
+    """A Node process that runs client.mjs."""
+
+    def __init__(self, base: str, token: str) -> None:
+        self._process = subprocess.Popen([need("node"), HERE / "client.mjs", base, token], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.pushes: list[dict[str, Any]] = []
+
+    def ask(self, m: str, **p: Any) -> dict[str, Any]:
+        """Send a command and wait for its answer: `r`, or `e` under `error`."""
+        assert self._process.stdin is not None
+        self._process.stdin.write(json.dumps({"m": m, "p": p}) + "\n")
+        self._process.stdin.flush()
+        while True:
+            line = self._line()
+            if "t" not in line:
+                return line["r"] if "r" in line else {"error": line["e"]["code"], **line["e"]}
+            self.pushes.append(line)
+
+    def until(self, count: int, t: str, c: str) -> list[dict[str, Any]]:
+        """Wait for so many pushes of a kind in a conversation."""
+        while len(found := [push for push in self.pushes if push["t"] == t and push.get("c") == c]) < count:
+            line = self._line()
+            assert "t" in line
+            self.pushes.append(line)
+        return found
+
+    def close(self) -> None:
+        """End the process."""
+        self._process.kill()
+        self._process.communicate()
+
+    def _line(self) -> dict[str, Any]:
+        assert self._process.stdout is not None
+        line: dict[str, Any] = json.loads(self._process.stdout.readline() or '{"r": {"gone": true}}')
+        assert line.get("t") != "HOLE", line
+        return line
+
+
+@pytest.fixture
+def node(server: str) -> Iterator[Any]:
+    """Makes Node clients by user, and ends them."""
+    made: list[NodeClient] = []
+
+    def make(user: str, base: str = server) -> NodeClient:
+        made.append(NodeClient(base, token(base, user)))
+        return made[-1]
+
+    yield make
+    for client in made:
+        client.close()
