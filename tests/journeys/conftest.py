@@ -30,15 +30,15 @@ def need(program: str) -> str:
 def serving(data: Path, *arguments: str, **environment: str) -> Iterator[str]:
     """`caas dev` as a process of its own; its base address."""
     command = [sys.executable, "-m", "caas", "dev", "--port", "0", "--data", str(data), *arguments]
-    with (data.parent / f"{data.name}.err").open("w+") as errors:
-        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True, env={**os.environ, **environment}) as process:
-            try:
-                line = process.stdout.readline() if process.stdout else ""
-                assert line.startswith("ready "), f"it did not start: {errors.seek(0)}{errors.read()}"
-                yield line.split()[1]
-            finally:
-                process.send_signal(signal.SIGTERM)
-                assert process.wait(DEADLINE_S) == 0
+    errors = (data.parent / f"{data.name}.err").open("w+")
+    with errors, subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True, env={**os.environ, **environment}) as process:
+        try:
+            line = process.stdout.readline() if process.stdout else ""
+            assert line.startswith("ready "), f"it did not start: {errors.seek(0)}{errors.read()}"
+            yield line.split()[1]
+        finally:
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(DEADLINE_S) == 0
 
 
 @pytest.fixture(scope="session")

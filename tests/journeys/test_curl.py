@@ -1,0 +1,122 @@
+"""A company's backend, played by curl: the whole tour over REST."""
+
+import json
+import os
+import subprocess
+import time
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import pytest
+
+from protocol.ids import make_uuid7, show_act
+from tests.journeys.conftest import need
+
+
+class Answer(NamedTuple):
+    status: int
+    headers: dict[str, str]
+    body: Any
+
+
+Curl = Callable[..., Answer]
+
+
+def new_id() -> str:
+    return show_act(make_uuid7(time.time_ns() // 1_000_000, os.urandom(10)))
+
+
+@pytest.fixture
+def curl(server: str) -> Curl:
+    program = need("curl")
+
+    def run(method: str, path: str, body: Any = None, *, user: str = "", bearer: str = "caas_sk_dev", **headers: str) -> Answer:
+        given = {"Authorization": f"Bearer {bearer}", **{name.replace("_", "-"): text for name, text in headers.items()}}
+        if user:
+            given["CAAS-User"] = user
+        command = [program, "-sS", "-i", "-X", method, f"{server}{path if path.startswith('/health') else '/api/v1' + path}"]
+        for name, text in given.items():
+            command += ["-H", f"{name}: {text}"]
+        if body is not None:
+            command += ["-H", "Content-Type: application/json", "--data-binary", body if isinstance(body, str) else json.dumps(body)]
+        head, _, text = subprocess.run(command, capture_output=True, text=True, timeout=30, check=True).stdout.replace("\r", "").partition("\n\n")
+        first, *lines = head.split("\n")
+        found = {name.lower(): value for name, _, value in (line.partition(": ") for line in lines)}
+        return Answer(int(first.split()[1]), found, json.loads(text) if text else None)
+
+    return run
+
+
+def test_sessions_are_made_refreshed_and_revoked(curl: Curl) -> None:
+    made = curl("POST", "/sessions/create", {"user": {"external_id": "dora", "display_name": "Dora"}})
+    assert (made.status, made.body["user"]) == (201, {"id": "dora", "display_name": "Dora"})
+    fresh = curl("POST", "/sessions/refresh", {"refresh_token": made.body["refresh_token"]})
+    assert fresh.status == 200
+    assert curl("GET", "/conversations", bearer=fresh.body["token"]).status == 200
+    assert curl("DELETE", "/users/dora/sessions").status == 200
+    time.sleep(1.1)  # within a second, on every worker
+    for _ in range(4):
+        refused = curl("GET", "/conversations", bearer=fresh.body["token"])
+        assert (refused.status, refused.body["code"]) == (401, "token_invalid")
+    assert curl("POST", "/sessions/refresh", {"refresh_token": fresh.body["refresh_token"]}).body["code"] == "token_invalid"
+
+
+def test_a_conversation_from_its_beginning(curl: Curl) -> None:
+    room = f"room-{new_id()}"
+    made = curl("POST", "/conversations", {"type": "group", "id": room, "name": "Room", "members": ["bob"]}, user="alice")
+    assert (made.status, made.body["conversation"]["member_count"], made.body["conversation"]["created_by"]) == (201, 2, "alice")
+    assert curl("POST", "/conversations", {"type": "group", "id": room}, user="bob").status == 200
+    assert curl("POST", "/conversations", {"type": "group", "id": room}, user="carol").body["code"] == "id_conflict"
+    assert curl("GET", f"/conversations/{room}", user="bob").body["role"] == "member"
+    assert curl("POST", f"/conversations/{room}/members", {"users": ["carol"]}, user="alice").status == 201
+    again = curl("POST", f"/conversations/{room}/members", {"users": ["carol"]}, user="alice")
+    assert (again.status, again.body["unchanged"]) == (200, True)
+    members = curl("GET", f"/conversations/{room}/members?limit=10", user="bob").body["items"]
+    assert [item["user"]["id"] for item in members] == ["alice", "bob", "carol"]
+    assert curl("DELETE", f"/conversations/{room}/members/carol", user="alice").status == 200
+    assert curl("GET", f"/conversations/{room}", user="carol").body["code"] == "not_found"
+    kinds = [entry["t"] for entry in curl("GET", f"/conversations/{room}/sync?after=0", user="alice").body["entries"]]
+    assert kinds == ["conversation.created", "member.added", "member.removed"]
+
+
+def test_messages_and_their_repeats(curl: Curl) -> None:
+    room, id_ = f"room-{new_id()}", new_id()
+    curl("POST", "/conversations", {"type": "group", "id": room}, user="alice")
+    path = f"/conversations/{room}/messages"
+    first = curl("POST", path, {"id": id_, "text": "once"}, user="alice")
+    assert (first.status, first.body["seq"]) == (201, 2)
+    again = curl("POST", path, {"id": id_, "text": "once"}, user="alice")
+    assert (again.status, again.body) == (200, {**first.body, "duplicate": True})
+    other = curl("POST", path, {"id": id_, "text": "other"}, user="alice")
+    assert (other.status, other.body["code"], other.headers["content-type"]) == (409, "id_conflict", "application/problem+json")
+    keyed = new_id()
+    assert [curl("POST", path, {"text": "keyed"}, user="alice", Idempotency_Key=keyed).status for _ in range(2)] == [201, 200]
+    assert curl("POST", path, {"text": "no sender"}).body["code"] == "forbidden"
+    for n in range(5):
+        curl("POST", path, {"text": str(n)}, user="alice")
+    page = curl("GET", f"{path}?limit=3", user="alice").body
+    assert [item["text"] for item in page["items"]] == ["2", "3", "4"]
+    assert [item["text"] for item in curl("GET", f"{path}?limit=3&before={page['prev']}", user="alice").body["items"]] == ["keyed", "0", "1"]
+
+
+@pytest.mark.parametrize(("method", "path", "body", "more", "status", "code"), [
+    ("GET", "/nowhere", None, {}, 404, "not_found"),
+    ("PUT", "/sessions/create", {}, {}, 405, "bad_request"),
+    ("POST", "/conversations", "{", {"user": "alice"}, 400, "bad_frame"),
+    ("POST", "/conversations", {"type": "circle"}, {"user": "alice"}, 400, "bad_request"),
+    ("POST", "/conversations", {"type": "group", "members": ["ghost"]}, {"user": "alice"}, 404, "not_found"),
+    ("POST", "/conversations", {"type": "channel"}, {"user": "alice"}, 403, "feature_disabled"),
+    ("GET", "/conversations", None, {"user": "ghost"}, 404, "not_found"),
+    ("GET", "/conversations", None, {"bearer": "caas_sk_wrong"}, 401, "token_invalid"),
+    ("GET", "/conversations/lobby/messages?limit=x", None, {"user": "alice"}, 400, "bad_request"),
+    ("POST", "/conversations/lobby/messages", {"text": "x" * 70_000}, {"user": "alice"}, 413, "too_large"),
+])
+def test_refusals_are_problems(curl: Curl, method: str, path: str, body: Any, more: dict[str, str], status: int, code: str) -> None:
+    answer = curl(method, path, body, **more)
+    assert (answer.status, answer.body["code"]) == (status, code)
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert {"type", "title", "status", "code", "message", "retryable", "request_id"} <= answer.body.keys()
+
+
+def test_it_is_alive(curl: Curl) -> None:
+    assert curl("GET", "/health").status == 200
