@@ -41,9 +41,20 @@ def check_users(users: Sequence[str], field: str) -> None:
 
 
 def check_custom(custom: Any, field: str = "custom") -> None:
-    """Own data, small enough as compact JSON."""
-    if custom is not UNSET and (size := len(_compact(custom))) > limits.CUSTOM:
+    """Own data: its keys are text at every depth, and it is small enough as compact JSON."""
+    if custom is UNSET:
+        return
+    if not _texts(custom):
+        raise Refused("bad_request", f"Keys in `{field}` must be text.", field=field)
+    if (size := len(_compact(custom))) > limits.CUSTOM:
         raise too_large("custom", limits.CUSTOM, size, field)
+
+
+def _texts(value: Any) -> bool:
+    """Whether all keys are text. No deeper than a command may be nested."""
+    if isinstance(value, dict):
+        return all(type(key) is str and _texts(inner) for key, inner in value.items())
+    return not isinstance(value, list) or all(_texts(inner) for inner in value)
 
 
 def check_create(p: Create) -> None:

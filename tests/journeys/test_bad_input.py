@@ -61,7 +61,7 @@ CASES: list[tuple[str, Callable[[], bytes], str]] = [
     ("a thousand levels deep", lambda: nested(1_000), "bad_request"),
     ("4,097 items", lambda: send(custom={"a": [0] * 4_097}), "bad_request"),
     ("an id with NUL", lambda: send(c="lob\x00by"), "bad_request"),
-    ("a key that is no text", lambda: send(custom={7: 1}), "bad_request"),
+    ("a key that is no text", lambda: send(custom={"a": [{7: 1}]}), "bad_request"),
     ("a UUIDv4 as an id", lambda: send(id="0199c0ff-ee00-4000-8000-000000000000"), "bad_request"),
     ("an id two minutes ahead", lambda: send(id=new_id(120_000)), "id_in_future"),
     ("text over 16 KiB", lambda: send(text="x" * 16_385), "too_large"),
