@@ -60,6 +60,11 @@ class Server:
         children = [int(child) for thread in threads for child in _read(thread).split()]
         return sorted(child for child in children if _state(child) not in ("Z", ""))
 
+    def serving(self) -> int:
+        """How many of the living workers have said that they serve."""
+        said = {_read(file).strip() for file in (self.data / "run").glob("*.ready")}
+        return sum(str(pid) in said for pid in self.pids())
+
     def cpu_s(self) -> float:
         """Seconds of processor that the live workers have used, user and system."""
         return sum(float(_stat(pid)[11]) + float(_stat(pid)[12]) for pid in self.pids()) / TICK
@@ -116,7 +121,7 @@ def kill(pid: int, with_signal: int) -> None:
 
 
 def _read(file: Path) -> str:
-    """A file of a process or thread that may be gone."""
+    """A file of a process or thread, which may be gone."""
     try:
         return file.read_text()
     except (FileNotFoundError, ProcessLookupError):

@@ -100,6 +100,7 @@ class Client:
         self.sending = True
         self.connections = 0
         self.doing = "nothing yet"
+        self.failed: deque[str] = deque(maxlen=5)
         self._base, self._token, self._pace_s = base, token, pace_s
         self._chance = random.Random(seed)
         self._failures = 0
@@ -128,8 +129,8 @@ class Client:
             async with connected(self._base) as socket:
                 self.connections, self.doing = self.connections + 1, "is connected"
                 code = await Session(self, socket).run()
-        except* (HandshakeError, ConnectionClosed, trio.TooSlowError, OSError):
-            pass
+        except* (HandshakeError, ConnectionClosed, trio.TooSlowError, OSError) as failed:
+            self.failed.append(f"{self.doing}: {failed.exceptions!r}")
         return code
 
     def greeted(self) -> None:

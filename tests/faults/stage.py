@@ -2,9 +2,11 @@
 
 import math
 import random
+import statistics
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 import trio
 
@@ -44,7 +46,7 @@ class Stage:
     def troubles(self) -> str:
         """What clients must not meet, and the end of the server's log."""
         surprises = [surprise for client in self.clients for surprise in client.surprises]
-        doing = [f"{client.name} {client.doing}; last {client.last}" for client in self.clients]
+        doing = [f"{client.name} {client.doing}; last {client.last}; failed {list(client.failed)}" for client in self.clients]
         return "\n".join([*surprises, *doing, self.server.log.read_text()[-6000:]])
 
     async def drain(self, within_s: float = 30) -> checker.Log:
@@ -97,17 +99,31 @@ async def open_stage(folder: Path, workers: int, seed: int) -> AsyncIterator[Sta
             nursery.cancel_scope.cancel()
 
 
-async def hurt(stage: Stage, times: int, how: Callable[[int], None], chance: random.Random, within_s: float) -> list[float]:
-    """`how` to a random worker, `times`; seconds until all were back, for each."""
-    took = []
+class Hurt(NamedTuple):
+    """Seconds until all were back: when every worker served before, and when some were still starting from the time before."""
+
+    calm: list[float]
+    in_a_row: list[float]
+
+    def __str__(self) -> str:
+        return "; ".join(f"{len(took)} {name}: all back after {statistics.median(took):.2f} s (median), {max(took):.2f} s (worst)"
+                         for name, took in zip(("with all workers up", "in a row"), self, strict=True) if took)
+
+
+async def hurt(stage: Stage, times: int, how: Callable[[int], None], chance: random.Random, within_s: float) -> Hurt:
+    """`how` to a random worker, `times`; one in four follows the one before at once, whoever is up by then, or nobody."""
+    hurts = Hurt([], [])
     for _ in range(times):
+        calm = stage.server.serving() == stage.server.workers
         await trio.sleep(chance.uniform(0.2, 1.0))
         victim = chance.choice(stage.server.pids())
         since = trio.current_time()
         how(victim)
-        took.append(await stage.all_are_back(since, within_s))
-        await until(lambda: len(stage.server.pids()) == stage.server.workers, 10)
-    return took
+        (hurts.calm if calm else hurts.in_a_row).append(await stage.all_are_back(since, within_s))
+        await until(lambda: len(stage.server.pids()) == stage.server.workers, 15)
+        if chance.random() < 0.75:
+            await until(lambda: stage.server.serving() == stage.server.workers, 15)
+    return hurts
 
 
 async def until(true: Callable[[], bool], within_s: float) -> None:
