@@ -2,33 +2,27 @@
 
 import logging
 from collections import deque
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable
 from functools import partial
-from typing import Any, ClassVar, NamedTuple, Protocol, cast
+from typing import Any, ClassVar, cast
 
 import msgspec
 import trio
 
 from actors.dispatch import call, finish, make_params
-from actors.fanout import Fanout
-from actors.greeting import Greeter
-from actors.house import Errands
 from actors.keys import Key
 from actors.lanes import Lanes
 from actors.messages import Submit
-from actors.router import Router
+from actors.standing import Closed, Desk, Expired, Frames, Message, NoHello, Revoke, Socket, Tick
 from actors.watching import Watching, watched_reply
 from protocol.closing import BAD_FRAME, NO_HELLO, PROTOCOL, REVOKED, TOKEN_EXPIRED, TOKEN_INVALID, TOO_MANY, Closing
 from protocol.codec import BadFrame, Command, decode_commands, pack, refuse_shape, write
 from protocol.errors import Refused
 from services.acts import Asked, Rooms, Verdict
-from services.commands import Command as Row
 from services.conversations.model import Named, Watch
 from services.conversations.rules import check_conversation
 from services.hello import Hello, RefreshToken
-from services.history import History
 from services.scope import Scope
-from services.tenants import Tenants
 from supervisor import Actor, Exit
 
 _log = logging.getLogger("actors.connection")
@@ -38,76 +32,6 @@ MOST_OPEN = 1_024
 WITHIN_S = 30.0
 TEXT = 1
 """A text frame's opcode (RFC 6455, section 11.8)."""
-
-
-class Outbox(Protocol):
-    """What a connection sends by. Nothing here waits, but `wait_drained`."""
-
-    closed: bool
-
-    def send(self, payload: bytes, *, text: bool) -> None: ...
-
-    def send_frames(self, wire: bytes) -> None: ...
-
-    def close(self, code: int, reason: str = "") -> None: ...
-
-    async def wait_drained(self) -> None: ...
-
-
-class Socket(Protocol):
-    """A client's socket, as the transport hands it over."""
-
-    @property
-    def outbox(self) -> Outbox: ...
-
-    @property
-    def subprotocol(self) -> str | None: ...
-
-    def admitted(self) -> None: ...
-
-
-class Frames(NamedTuple):
-    """Messages of the client, in order: (opcode, payload)."""
-
-    frames: list[tuple[int, bytes]]
-
-
-class Opened(NamedTuple):
-    """The socket is open."""
-
-
-class Closed(NamedTuple):
-    """The socket has ended."""
-
-
-class NoHello(NamedTuple):
-    """The time for `hello` is over."""
-
-
-class Expired(NamedTuple):
-    """The token's time is over."""
-
-
-class Tick(NamedTuple):
-    """Time to tell heads."""
-
-
-class Revoke(NamedTuple):
-    """The session is no more."""
-
-    reason: str
-
-
-Message = Opened | Frames | Closed | NoHello | Expired | Tick | Revoke
-
-
-class Desk:
-    """What all connections of a worker share."""
-
-    def __init__(self, *, table: Mapping[str, Row], router: Router, rooms: Rooms, fanout: Fanout, history: History, errands: Errands,
-                 tenants: Tenants, greeter: Greeter, epoch: int) -> None:
-        self.table, self.router, self.rooms, self.fanout, self.history = table, router, rooms, fanout, history
-        self.errands, self.tenants, self.greeter, self.epoch = errands, tenants, greeter, epoch
 
 
 class Connection(Actor[Message]):

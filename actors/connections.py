@@ -7,7 +7,8 @@ from typing import Any, Protocol
 
 import trio
 
-from actors.connection import Closed, Connection, Desk, Expired, Frames, Message, NoHello, Opened, Revoke, Socket, Tick
+from actors.connection import Connection
+from actors.standing import Closed, Desk, Expired, Frames, Message, NoHello, Opened, Revoke, Socket, Tick
 from protocol.limits import HEADS_EVERY_S, HELLO_WITHIN_S
 from supervisor import Actor, ActorStopped, Directory, MailboxFull, Ref, Supervisor
 

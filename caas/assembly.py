@@ -4,7 +4,6 @@ import contextlib
 from collections.abc import Awaitable, Callable
 from typing import Any, Protocol
 
-from actors.connection import Desk
 from actors.deadlines import Deadlines
 from actors.dispatch import Dispatch
 from actors.fanout import Fanout, Frame, Spreader
@@ -16,6 +15,7 @@ from actors.messages import op_of
 from actors.reader import Reader
 from actors.room import Room
 from actors.router import Links, Ring, Router, key_of
+from actors.standing import Desk
 from actors.storing import Storer
 from actors.tails import Tails
 from actors.tenant import Enter, Leave, TenantActor

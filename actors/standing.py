@@ -1,0 +1,83 @@
+"""What a connection stands on: its socket as the transport hands it over, what it is told, and what all connections of a worker share."""
+
+from collections.abc import Mapping
+from typing import NamedTuple, Protocol
+
+from actors.fanout import Fanout
+from actors.greeting import Greeter
+from actors.house import Errands
+from actors.router import Router
+from services.acts import Rooms
+from services.commands import Command as Row
+from services.history import History
+from services.tenants import Tenants
+
+
+class Outbox(Protocol):
+    """What a connection sends by. Nothing here waits, but `wait_drained`."""
+
+    closed: bool
+
+    def send(self, payload: bytes, *, text: bool) -> None: ...
+
+    def send_frames(self, wire: bytes) -> None: ...
+
+    def close(self, code: int, reason: str = "") -> None: ...
+
+    async def wait_drained(self) -> None: ...
+
+
+class Socket(Protocol):
+    """A client's socket, as the transport hands it over."""
+
+    @property
+    def outbox(self) -> Outbox: ...
+
+    @property
+    def subprotocol(self) -> str | None: ...
+
+    def admitted(self) -> None: ...
+
+
+class Frames(NamedTuple):
+    """Messages of the client, in order: (opcode, payload)."""
+
+    frames: list[tuple[int, bytes]]
+
+
+class Opened(NamedTuple):
+    """The socket is open."""
+
+
+class Closed(NamedTuple):
+    """The socket has ended."""
+
+
+class NoHello(NamedTuple):
+    """The time for `hello` is over."""
+
+
+class Expired(NamedTuple):
+    """The token's time is over."""
+
+
+class Tick(NamedTuple):
+    """Time to tell heads."""
+
+
+class Revoke(NamedTuple):
+    """The session is no more."""
+
+    reason: str
+
+
+Message = Opened | Frames | Closed | NoHello | Expired | Tick | Revoke
+
+
+class Desk:
+    """What all connections of a worker share."""
+
+    def __init__(self, *, table: Mapping[str, Row], router: Router, rooms: Rooms, fanout: Fanout, history: History, errands: Errands,
+                 tenants: Tenants, greeter: Greeter, epoch: int) -> None:
+        self.table, self.router, self.rooms, self.fanout, self.history = table, router, rooms, fanout, history
+        self.errands, self.tenants, self.greeter, self.epoch = errands, tenants, greeter, epoch
