@@ -63,7 +63,8 @@ class Follower:
             while await self._page(partition):
                 pass
         except (Refused, StorageError, trio.TooSlowError) as error:
-            _log.warning("%s waits at partition %d: %r", self._follows.name, partition, error)
+            level = logging.INFO if isinstance(error, Refused) else logging.WARNING  # a room that is just moving is nothing to worry about
+            _log.log(level, "%s waits at partition %d and tries again: %r", self._follows.name, partition, error)
             await trio.sleep(AGAIN_S)
             self.stored([partition])
 
