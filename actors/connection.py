@@ -15,7 +15,7 @@ from actors.lanes import Lanes
 from actors.messages import Submit
 from actors.standing import Closed, Desk, Expired, Frames, Message, NoHello, Revoke, Socket, Tick
 from actors.watching import Watching, watched_reply
-from protocol.closing import BAD_FRAME, NO_HELLO, PROTOCOL, REVOKED, TOKEN_EXPIRED, TOKEN_INVALID, TOO_MANY, Closing
+from protocol.closing import BAD_FRAME, GOING_AWAY, NO_HELLO, PROTOCOL, REVOKED, TOKEN_EXPIRED, TOKEN_INVALID, TOO_MANY, Closing
 from protocol.codec import BadFrame, Command, decode_commands, pack, refuse_shape, write
 from protocol.errors import Refused
 from services.acts import Asked, Rooms, Verdict
@@ -328,6 +328,8 @@ def _lane(command: Command) -> str:
 
 
 def _closing_for(error: Exception) -> Closing:
+    if isinstance(error, Refused) and error.retryable and error.code != "too_many":
+        return GOING_AWAY  # nothing is wrong with the client: it may come again
     code = error.code if isinstance(error, Refused) else ""
     return {"token_expired": TOKEN_EXPIRED, "token_invalid": TOKEN_INVALID, "too_many": TOO_MANY}.get(code, PROTOCOL)
 

@@ -6,6 +6,8 @@ import time
 
 from protocol.ids import make_uuid7
 
+_POOL = 4_096
+
 
 class SystemClock:
     """Wall time."""
@@ -19,11 +21,17 @@ class SystemRng:
     """The operating system's generator."""
 
     def __init__(self) -> None:
+        self._pool, self._at = b"", 0  # drawn in bulk: a call for each message costs more than the message's cipher
         self._jitter = random.Random()  # noqa: S311 - for jitter, not for keys
 
     def bytes(self, size: int) -> bytes:
-        """For keys and nonces."""
-        return os.urandom(size)
+        """For keys and nonces. Each byte is given once."""
+        if size > _POOL:
+            return os.urandom(size)
+        if self._at + size > len(self._pool):
+            self._pool, self._at = os.urandom(_POOL), 0
+        drawn, self._at = self._pool[self._at : self._at + size], self._at + size
+        return drawn
 
     def random(self) -> float:
         """For jitter."""

@@ -9,7 +9,7 @@ from storage.embedded.database import Settings
 from storage.embedded.desk import Desk
 from storage.embedded.feed import Feed
 from storage.embedded.readers import Readers
-from storage.embedded.reading import read_after, read_by_op, read_entries, read_loaded, read_log, read_places
+from storage.embedded.reading import read_after, read_by_op, read_ends, read_entries, read_loaded, read_log, read_places
 from storage.embedded.steps import Step, prepare_step, write_step
 from storage.embedded.transaction import Transaction
 from storage.embedded.writer import Handed, Switch
@@ -104,6 +104,14 @@ class EmbeddedLog:
 
     async def _scan(self, after: Mapping[int, int]) -> dict[int, int]:
         """Put what is behind into the feed; how far each partition was read."""
+        if not after:
+            return {}
+        ends, log_end = await self._readers.read(read_ends)
+        wanted = {partition: offset for partition, offset in after.items() if ends.get(partition, 0) > offset}
+        quiet = {partition: max(log_end, after[partition]) for partition in after.keys() - wanted.keys()}
+        return {**quiet, **await self._scan_behind(wanted)}
+
+    async def _scan_behind(self, after: Mapping[int, int]) -> dict[int, int]:
         begin = reached = min(after.values(), default=0)
         while after:
             rows, last, end = await self._readers.read(partial(read_log, self._settings, begin, sorted(after), SCAN))

@@ -69,6 +69,12 @@ def read_after(settings: Settings, partition: int, after: Place, limit: int, con
     return [Stored(tenant, name, StoredRow(seq, n, settings.place(offset), data)) for tenant, name, seq, n, offset, data in rows]
 
 
+def read_ends(connection: sqlite3.Connection) -> tuple[dict[int, int], int]:
+    """The offset of each partition's last row, and of the log's."""
+    ends = dict(connection.execute("SELECT partition, place FROM ends").fetchall())
+    return ends, max(ends.values(), default=0)
+
+
 def read_log(settings: Settings, after: int, partitions: Sequence[int], most: int, connection: sqlite3.Connection) -> tuple[list[Row], int, bool]:
     """Rows of these partitions beyond an offset, `most` at most; how far was looked, and whether that is the end."""
     select = f"""SELECT log.place, partition, tenant, name, data FROM log JOIN conversations ON conversations.id = log.conversation

@@ -30,6 +30,7 @@ CHUNK = 2_000
 WAL_MOST = 512 * 1024 * 1024
 
 _LOG = "INSERT INTO log (place, partition, conversation, data)"
+_ENDS, _ENDS_FORWARD = "INSERT INTO ends (partition, place)", "ON CONFLICT (partition) DO UPDATE SET place = excluded.place"
 _LAST = "SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'log'"
 
 
@@ -191,6 +192,7 @@ class Writer:
                 if followed:
                     own.append(Row(self._settings.place(last), partition, tenant, conversation, data))
         write_rows(self._transaction.connection, _LOG, rows)
+        write_rows(self._transaction.connection, _ENDS, list({row[1]: row[0] for row in rows}.items()), _ENDS_FORWARD)
         return own
 
     def _others_wrote(self) -> bool:
