@@ -111,7 +111,10 @@ class Fanout:
     def take(self, key: Key, seq: int, push: bytes, ended: Sequence[str]) -> None:
         """A push from the room."""
         audience = self._audiences.get(key)
-        if audience is None or seq <= audience.last:
+        if audience is None:
+            self._router.unlisten(key)  # the room has not heard that nobody listens here any more
+            return
+        if seq <= audience.last:
             return
         if audience.following and seq == audience.last + 1:
             self._pass_on(audience, seq, push, ended)
