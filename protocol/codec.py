@@ -96,15 +96,14 @@ def _read_msgpack(payload: bytes) -> tuple[list[Finding], Any]:
     unusual = payload.translate(None, _HARMLESS)
     if len(unusual) <= limits.DEPTH and not unusual.translate(None, _SMALL_CONTAINERS):
         return [], _unpack(payload)
-    findings = scan(payload)
-    if not any(finding.refusal for finding in findings):
-        return findings, _unpack(payload)
-    return findings, [None] * len(findings)
+    findings = scan(payload)  # what is refused is never built; the others are
+    return findings, [None if finding.refusal else _unpack(payload[finding.begin : finding.end]) for finding in findings]
 
 
 def _read_json(payload: bytes) -> tuple[list[Finding], Any]:
     value = _parse(payload)
-    if payload.count(b"[") + payload.count(b"{") <= limits.DEPTH and payload.count(b",") < limits.ITEMS and not _DIGITS.search(payload):
+    containers = payload.count(b"[") + payload.count(b"{")
+    if containers <= limits.DEPTH and payload.count(b",") + containers <= limits.ITEMS and not _DIGITS.search(payload):
         return [], value
     commands = value if isinstance(value, list) else [value]
     return [_look(command) for command in commands], value

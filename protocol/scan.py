@@ -11,6 +11,9 @@ class Finding(NamedTuple):
     refusal: str
     i: Any = None
     m: Any = None
+    begin: int = 0
+    end: int = 0
+    """Where its bytes stand in the frame."""
 
 
 _SIZED = {0xD9: 1, 0xDA: 2, 0xDB: 4}
@@ -51,7 +54,7 @@ class _Walk:
 
     def command(self) -> Finding:
         """Walk one command. `i` and `m` are taken where they stand, at the top of its map."""
-        self.refusal, self.items = "", 0
+        self.refusal, self.items, begin = "", 0, self.at
         top: dict[Any, Any] = {}
         key: Any = None
         is_map = self._is_map(self._byte(peek=True))
@@ -66,7 +69,7 @@ class _Walk:
                 key = self._top(top, key, value, is_key=left[-1] % 2 == 1)
             if inside is not None:
                 self._enter(left, *inside)
-        return Finding(self.refusal, top.get("i"), top.get("m"))
+        return Finding(self.refusal, top.get("i"), top.get("m"), begin, self.at)
 
     def _top(self, top: dict[Any, Any], key: Any, value: Any, *, is_key: bool) -> Any:
         if is_key:

@@ -1,0 +1,41 @@
+"""The configuration: who beats whom, and what a bad value is answered with."""
+
+from pathlib import Path
+
+import pytest
+
+from caas.config import BadConfig, Config, read_config, to_environment
+
+
+def test_the_command_line_beats_the_environment_beats_the_file(tmp_path: Path) -> None:
+    file = tmp_path / "caas.toml"
+    file.write_text("port = 1\nworkers = 3\nhost = '::1'\n")
+    config = read_config({"CAAS_PORT": "2", "CAAS_WORKERS": "4"}, file, port=5)
+    assert (config.port, config.workers, config.host, config.drain_s) == (5, 4, "::1", Config().drain_s)
+
+
+@pytest.mark.parametrize(("environment", "says"), [
+    ({"CAAS_PORT": "many"}, "CAAS_PORT=many"), ({"CAAS_PORT": "70000"}, "CAAS_PORT=70000"), ({"CAAS_WORKERS": "0"}, "CAAS_WORKERS=0"),
+    ({"CAAS_BACKEND": "floppy"}, "CAAS_BACKEND=floppy"), ({"CAAS_LOG_LEVEL": "loud"}, "CAAS_LOG_LEVEL=loud"),
+])
+def test_a_bad_value_is_refused_with_its_place(environment: dict[str, str], says: str) -> None:
+    with pytest.raises(BadConfig, match=says):
+        read_config(environment)
+
+
+@pytest.mark.parametrize(("text", "says"), [("prot = 1", "there is no setting `prot`"), ("port = 'x'", "port = 'x'"), ("port = ", "caas.toml")])
+def test_a_bad_file_is_refused_with_the_line(tmp_path: Path, text: str, says: str) -> None:
+    file = tmp_path / "caas.toml"
+    file.write_text(text)
+    with pytest.raises(BadConfig, match=says):
+        read_config({}, file)
+
+
+def test_a_file_that_was_asked_for_must_be_there(tmp_path: Path) -> None:
+    with pytest.raises(BadConfig, match="no such file"):
+        read_config({}, tmp_path / "none.toml")
+
+
+def test_a_worker_is_given_the_same(tmp_path: Path) -> None:
+    config = Config(data=tmp_path, port=7, limits=False, dev=True, drain_s=1.5)
+    assert read_config(to_environment(config)) == config
