@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 
 from actors.keys import Key
-from actors.messages import Ask, Listen, Message, Submit, Unlisten
+from actors.messages import Ask, Listen, Message, Signal, Submit, Unlisten
 from services.acts import Act, Verdict, View
 from services.scope import Scope
 
@@ -23,6 +23,8 @@ def carry(key: Key, message: Message) -> list[Any]:
             return ["listen", *key, worker]
         case Unlisten(worker):
             return ["unlisten", *key, worker]
+        case Signal(scope, what, p):
+            return ["signal", *key, list(msgspec.structs.astuple(scope)), what, p]
         case _:
             raise TypeError(f"{type(message).__name__} stays on its worker")
 
@@ -38,6 +40,8 @@ def carried(parts: list[Any]) -> tuple[Key, Message]:
             return key, Ask(Scope(*rest[0]), View(*rest[1]))
         case "listen":
             return key, Listen(rest[0])
+        case "signal":
+            return key, Signal(Scope(*rest[0]), rest[1], rest[2])
         case _:
             return key, Unlisten(rest[0])
 

@@ -254,7 +254,7 @@ class Connection(Actor[Message]):
             self._desk.greeter.leave(greeting.scope)
             return None
         self._socket.admitted()
-        self.scope, self.expires_at, self._watching = greeting.scope, greeting.expires_at, greeting.watching
+        self.scope, self.expires_at, self._watching = self._asking(greeting.scope), greeting.expires_at, greeting.watching
         self.reply(command, greeting.begin())
         while self._early and not self.closed:
             self._run(self._early.popleft())
@@ -263,8 +263,11 @@ class Connection(Actor[Message]):
         authenticated = await self._desk.greeter.authenticate(p.token)
         if self.scope is None or (authenticated.scope.tenant, authenticated.scope.user) != (self.scope.tenant, self.scope.user):
             raise Refused("token_invalid", "The token is of another user.", field="token")
-        self.scope, self.expires_at = authenticated.scope, authenticated.expires_at
+        self.scope, self.expires_at = self._asking(authenticated.scope), authenticated.expires_at
         return {"expires_at": self.expires_at}
+
+    def _asking(self, scope: Scope) -> Scope:
+        return msgspec.structs.replace(scope, connection=self.name)
 
     def _tick(self) -> None:
         if self._watching is not None and not self.closed:

@@ -41,6 +41,11 @@ class Listener(Protocol):
         """Internal id."""
         ...
 
+    @property
+    def name(self) -> str:
+        """No other connection of the node has it."""
+        ...
+
     def send_frames(self, wire: bytes) -> None: ...
 
     def dismissed(self, key: Key) -> None:
@@ -123,6 +128,19 @@ class Fanout:
             audience.early[seq] = (push, ended)
         if audience.following:
             self.refollow(key)
+
+    def emit(self, key: Key, push: bytes, but: str) -> None:
+        """Something ephemeral, for those who are up to date; not for the connection called `but`."""
+        audience = self._audiences.get(key)
+        if audience is None:
+            return
+        wire, twin = self._frame(push, False), b""
+        for listener in (*audience.live, *audience.ahead):
+            if listener.name == but:
+                continue
+            if listener.text:
+                twin = twin or self._frame(write(_unpack(push)), True)
+            listener.send_frames(twin if listener.text else wire)
 
     def refollow(self, key: Key) -> None:
         """The room may have moved, or something was missed: listen anew, from what was passed on last."""
@@ -220,6 +238,13 @@ class Spreader:
             self._fanout.take(key, seq, push, ended)
         else:
             self._tell(worker, ["push", *key, seq, push, list(ended)])
+
+    def emit(self, worker: str, key: Key, push: bytes, but: str) -> None:
+        """Something ephemeral to one worker. May be lost."""
+        if worker == self._me:
+            self._fanout.emit(key, push, but)
+        else:
+            self._tell(worker, ["emit", *key, push, but])
 
     def lags(self, worker: str, key: Key, head: int) -> None:
         """Tell a worker that it lacks something up to `head`."""

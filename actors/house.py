@@ -1,20 +1,25 @@
 """What all rooms of a worker share, handed in once by `caas/wiring.py`."""
 
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import trio
 
+from actors.alarms import Alarms
 from actors.deadlines import Deadlines
 from actors.keys import Key
 from actors.storing import Storer
 from actors.tails import Tails
 from protocol.world import Clock, Rng
+from services.acts import Rooms
 from services.deciding import Parts
 from services.kinds import Kinds
 from storage.ports.counters import Counters
 from storage.ports.documents import Documents
 from storage.ports.log import Log
+
+if TYPE_CHECKING:
+    from actors.ephemeral.part import Parts as Ephemeral
 
 
 class Sealer(Protocol):
@@ -33,6 +38,8 @@ class Spread(Protocol):
     """Where a room's pushes go: to the listeners of this worker and of its siblings."""
 
     def spread(self, worker: str, key: Key, seq: int, push: bytes, ended: Sequence[str]) -> None: ...
+
+    def emit(self, worker: str, key: Key, push: bytes, but: str) -> None: ...
 
     def lags(self, worker: str, key: Key, head: int) -> None: ...
 
@@ -70,12 +77,13 @@ class House:
 
     def __init__(self, *, node: str, worker: str, log: Log, documents: Documents, counters: Counters, kinds: Kinds, parts: Parts,
                  vault: Sealer, clock: Clock, rng: Rng, errands: Errands, boot: int, tails: Tails, storer: Storer,
-                 deadlines: Deadlines, spread: Spread) -> None:
+                 deadlines: Deadlines, alarms: Alarms, spread: Spread, rooms: Rooms, ephemeral: "Ephemeral") -> None:
         self.node, self.worker, self.boot = node, worker, boot
         self.log, self.documents, self.counters = log, documents, counters
         self.kinds, self.parts, self.vault = kinds, parts, vault
         self.clock, self.rng, self.errands = clock, rng, errands
-        self.tails, self.storer, self.deadlines, self.spread = tails, storer, deadlines, spread
+        self.tails, self.storer, self.deadlines, self.alarms, self.spread = tails, storer, deadlines, alarms, spread
+        self.rooms, self.ephemeral = rooms, ephemeral
         self._appends = self._flights = 0
 
     def next_append(self) -> tuple[str, int, int]:

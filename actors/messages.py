@@ -1,7 +1,7 @@
 """What rooms are told. Plain values, so that what crosses between workers can be written down (`actors/carrying.py`)."""
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 from services.acts import Act, View
 from services.scope import Scope
@@ -29,9 +29,29 @@ class Listen(NamedTuple):
 
 
 class Unlisten(NamedTuple):
-    """A worker wants them no more; empty names: those that left the node."""
+    """A worker wants them no more."""
 
     worker: str
+
+
+class Signal(NamedTuple):
+    """Something ephemeral: for the room's part that `what` begins with (`typing.start`), never for the log. Answered by the part."""
+
+    scope: Scope
+    what: str
+    p: dict[str, Any]
+
+
+class Gone(NamedTuple):
+    """A worker has left the node: nothing here is told to it, and what it told is over."""
+
+    worker: str
+
+
+class Rung(NamedTuple):
+    """An alarm that a part has set."""
+
+    call: Callable[[], None]
 
 
 class Rows(NamedTuple):
@@ -81,7 +101,7 @@ class Patience(NamedTuple):
     later: object
 
 
-Message = Submit | Ask | Listen | Unlisten | Rows | Appended | Overdue | Woken | Looked | KeysReady | Patience
+Message = Submit | Ask | Listen | Unlisten | Signal | Gone | Rung | Rows | Appended | Overdue | Woken | Looked | KeysReady | Patience
 
 
 def op_of(message: Message) -> str | None:

@@ -6,29 +6,48 @@ awake its messages are held, in order. So its state is touched by one plain call
 
 import logging
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from typing import Any, ClassVar
 
 import msgspec
 import trio
 
+from actors.alarms import Alarm
 from actors.desk import MOST_WAITING, TRIES, Desk, Flight, Riding, Waiting
+from actors.ephemeral.part import Part
 from actors.house import House
 from actors.keys import Key
-from actors.messages import Appended, Ask, KeysReady, Listen, Looked, Message, Overdue, Patience, Rows, Submit, Unlisten, Woken
+from actors.messages import (
+    Appended,
+    Ask,
+    Gone,
+    KeysReady,
+    Listen,
+    Looked,
+    Message,
+    Overdue,
+    Patience,
+    Rows,
+    Rung,
+    Signal,
+    Submit,
+    Unlisten,
+    Woken,
+)
 from actors.record import build
-from actors.viewing import Recent, view
+from actors.viewing import Recent, view, without
 from actors.waking import AGAIN_S, Read, catch_up, moved, reaches, read_stored
 from protocol.codec import pack
 from protocol.errors import Refused
 from protocol.limits import AHEAD_WAIT_S
-from services.acts import Verdict
+from services.acts import Act, Verdict
 from services.checking import conflict, refusal
 from services.deciding import Fold, Outcome
+from services.heads import removed_by
 from services.history import render_push, sealed_for
 from services.scope import Scope
-from storage.ports.entry import Entry, decode_entry
+from storage.ports.entry import Entry, decode_entry, without_body
 from storage.ports.errors import Damaged, OutcomeUnknown, StorageError, StorageFull
 from storage.ports.log import Record, Row
 from supervisor import Actor, ActorStopped, Exit, Later, MailboxFull
@@ -48,8 +67,8 @@ TOO_MANY = Refused("too_many", "Too much waits in this conversation: slow down."
 class Room(Actor[Message]):
     """Virtual: woken by the first message, asleep again when nobody needs it."""
 
-    __slots__ = ("_ahead", "_desk", "_fold", "_held", "_house", "_key", "_listeners", "_looked", "_partition", "_recent", "_told", "_untold",
-                 "_waits_for")
+    __slots__ = ("_ahead", "_desk", "_ephemeral", "_fold", "_held", "_house", "_key", "_listeners", "_looked", "_partition", "_recent", "_told",
+                 "_untold", "_waits_for")
 
     mailbox: ClassVar[int] = 65_536  # far more than what the desk takes: full means something is very wrong
     idle: ClassVar[float] = 60.0
@@ -66,6 +85,7 @@ class Room(Actor[Message]):
         self._told = 0  # the seq up to which listeners have been told
         self._looked: dict[bytes, bool] = {}
         self._ahead: list[tuple[Ask, Later]] = []
+        self._ephemeral: dict[str, Part] = {}
         self._waits_for = ""  # the errand that the desk waits for: look or key
 
     def receive(self, message: Message) -> object:
@@ -73,7 +93,7 @@ class Room(Actor[Message]):
         if isinstance(message, Woken):
             self._woken(message)
             return None
-        if self._fold is None and not isinstance(message, Unlisten):
+        if self._fold is None and not isinstance(message, Unlisten | Gone | Rung):
             return self._hold(message)
         return self._handle(message)
 
@@ -89,18 +109,20 @@ class Room(Actor[Message]):
         if self._listeners:
             self._fold = None
             self._recent.clear()
-        return not self._listeners
+        return not self._listeners and all(part.may_sleep() for part in self._ephemeral.values())
 
     async def stopped(self, exit: Exit) -> None:
         """Answer everybody: what is on its way may yet land."""
         if self._desk.flight is not None:
             self._house.deadlines.landed(self._desk.flight.number)
         self._desk.refuse_all(moved(), TIMEOUT)
+        for part in self._ephemeral.values():
+            part.stopped()
         for worker in self._listeners:
             self._house.spread.gone(worker, self._key)
 
     def _handle(self, message: Message) -> object:
-        assert self._fold is not None or isinstance(message, Unlisten)
+        assert self._fold is not None or isinstance(message, Unlisten | Gone | Rung)
         match message:
             case Submit():
                 return self._submit(message)
@@ -115,6 +137,12 @@ class Room(Actor[Message]):
                 return self._told
             case Unlisten():
                 self._listeners.pop(message.worker, None)
+            case Signal():
+                return self._part(message.what.partition(".")[0]).signal(message)
+            case Gone():
+                self._gone(message.worker)
+            case Rung():
+                message.call()
             case Overdue():
                 self._overdue(message.number)
             case Looked():
@@ -318,15 +346,19 @@ class Room(Actor[Message]):
         stored, recent = self._house.tails.stored(self._partition), self._recent
         while recent and recent[0].place <= stored:
             recent.popleft()
-        recent.append(Recent(outcome.seq, outcome.n, row.place, row.data))
+        recent.append(Recent(outcome.seq, outcome.n, row.place, without_body(row.data) if outcome.hidden else row.data))
+        if removed := removed_by(entry.facts):
+            self._recent = without(recent, removed)
         if self._listeners and outcome.seq > self._told:
             self._untold.append((entry, outcome, plain))
+        for part in self._ephemeral.values():
+            part.applied(entry, outcome)
 
     def _tell(self) -> None:
         """Tell the listeners what they have not been told, in order; pause where a key has to be fetched first."""
         while self._untold and self._listeners:
             entry, outcome, plain = self._untold[0]
-            body = plain if plain is not None else self._opened(entry)
+            body = None if outcome.hidden else plain if plain is not None else self._opened(entry)
             if body is _MISSING:
                 return self._fetch_key(entry)
             self._untold.popleft()
@@ -363,6 +395,54 @@ class Room(Actor[Message]):
         if self._untold and message.error is not None:
             return self._fetch_key(self._untold[0][0], AGAIN_S * 10)
         self._tell()
+
+    # What lives here without being logged.
+
+    @property
+    def house(self) -> House:
+        """What all rooms of the worker share."""
+        return self._house
+
+    @property
+    def key(self) -> Key:
+        """Which conversation this is."""
+        return self._key
+
+    @property
+    def awake(self) -> bool:
+        """Whether the fold is in memory."""
+        return self._fold is not None
+
+    @property
+    def fold(self) -> Fold:
+        """The conversation as it stands."""
+        assert self._fold is not None
+        return self._fold
+
+    def emit(self, push: Mapping[str, Any], but: str = "") -> None:
+        """Tell all who watch, on all workers, but the connection called `but`."""
+        wire = pack({"t": push["t"], "c": self._key.conversation, "p": push["p"]})
+        for worker in self._listeners:
+            self._house.spread.emit(worker, self._key, wire, but)
+
+    def alarm(self, seconds: float, call: Callable[[], None]) -> Alarm:
+        """Call in so many seconds, as a message of this room's own."""
+        return self._house.alarms.after(seconds, lambda: self._message(Rung(call)))
+
+    def append(self, act: Act) -> Later:
+        """Have an act of this conversation decided; a dozing room wakes for it."""
+        return self._submit(Submit(act)) if self._fold is not None else self._hold(Submit(act))
+
+    def _part(self, name: str) -> Part:
+        part = self._ephemeral.get(name)
+        if part is None:
+            part = self._ephemeral[name] = self._house.ephemeral[name](self)
+        return part
+
+    def _gone(self, worker: str) -> None:
+        self._listeners.pop(worker, None)
+        for part in self._ephemeral.values():
+            part.left(worker)
 
     # Being asked.
 

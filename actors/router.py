@@ -8,7 +8,7 @@ import trio
 
 from actors.carrying import carried, carried_answer, carry, carry_answer
 from actors.keys import Key, partition_of
-from actors.messages import Ask, Listen, Message, Rows, Submit, Unlisten
+from actors.messages import Ask, Gone, Listen, Message, Rows, Signal, Submit, Unlisten
 from actors.waking import moved
 from protocol.errors import Refused
 from protocol.limits import VERDICT_WITHIN_S
@@ -125,6 +125,15 @@ class Router:
         key = Key(scope.tenant, conversation)
         return cast(dict[str, Any], await self._patiently(lambda reply: self.post(key, Ask(scope, ask), reply)))
 
+    async def signal(self, scope: Scope, conversation: str, what: str, p: dict[str, Any]) -> Any:
+        """Hand something ephemeral to the room, and have its part's answer."""
+        key = Key(scope.tenant, conversation)
+        return await _answer(lambda reply: self.post(key, Signal(scope, what, p), reply))
+
+    def hint(self, scope: Scope, conversation: str, what: str, p: dict[str, Any]) -> None:
+        """The same, whatever comes of it."""
+        self.post(Key(scope.tenant, conversation), Signal(scope, what, p), lambda answer, error: None)
+
     async def listen(self, key: Key) -> int:
         """Have the room's pushes sent to this worker from now on; the seq after which they follow."""
         return cast(int, await self._patiently(lambda reply: self.post(key, Listen(self._me), reply)))
@@ -136,7 +145,7 @@ class Router:
     def forget(self, worker: str) -> None:
         """A worker has left the node: no room here tells it anything any more."""
         for name in list(self._rooms.keys()):
-            self.post_here(key_of(name), Unlisten(worker), lambda answer, error: None)
+            self.post_here(key_of(name), Gone(worker), lambda answer, error: None)
 
     async def _patiently(self, post: Callable[[Settle], None]) -> Any:
         until = trio.current_time() + VIEW_WITHIN_S

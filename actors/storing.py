@@ -12,8 +12,12 @@ import trio
 from actors.keys import Key
 from actors.tails import Tails
 from actors.waking import wake
+from services.amending import Document, Step, amended, documents_of
 from services.deciding import Fold, Outcome, Parts
 from services.heads import head_of
+from services.kinds import Kinds
+from services.scope import Scope
+from storage.ports.documents import Documents
 from storage.ports.entry import Entry, Place
 from storage.ports.errors import StorageError
 from storage.ports.log import Accepted, Change, Log, Row, Storing
@@ -30,13 +34,15 @@ RETRY_S = 1.0
 class Slot:
     """A row on its way into storage."""
 
-    __slots__ = ("accepted", "changes", "head", "known", "row", "since")
+    __slots__ = ("accepted", "changes", "cleared", "head", "known", "row", "since", "step")
 
     def __init__(self, row: Row, since: float) -> None:
         self.row, self.since, self.known = row, since, False
         self.accepted: Accepted | None = None
         self.changes: Sequence[Change] = ()
         self.head: Change | None = None
+        self.step: Step | None = None
+        self.cleared: tuple[tuple[str, str, int], ...] = ()
 
 
 class Queue:
@@ -53,8 +59,8 @@ class Queue:
 class Storer:
     """Gathers verdicts and writes them. Runs as a task of the worker."""
 
-    def __init__(self, log: Log, tails: Tails, parts: Parts) -> None:
-        self._log, self._tails, self._parts = log, tails, parts
+    def __init__(self, log: Log, documents: Documents, tails: Tails, parts: Parts, kinds: Kinds) -> None:
+        self._log, self._documents, self._tails, self._parts, self._kinds = log, documents, tails, parts, kinds
         self._queues: dict[int, Queue] = {}
         self._known, self._wanted = 0, trio.Event()
         self.steps = 0
@@ -90,6 +96,9 @@ class Storer:
             slot.accepted = Accepted(row, outcome.seq, outcome.n, entry.kind, entry.op)
             slot.changes = outcome.changes
             slot.head = Change(row.tenant, "heads", row.conversation, head_of(fold), row.place)
+            slot.cleared = ((row.tenant, row.conversation, outcome.seq),) if outcome.hidden else ()
+            if amends := self._kinds[entry.kind].amends(entry, outcome.seq, outcome.n):
+                slot.step = Step(row.tenant, row.conversation, row.place, amends)
         if self._known >= GATHER:
             self._wanted.set()
 
@@ -118,20 +127,22 @@ class Storer:
 
     async def _round(self) -> None:
         await self._fold_alone()
-        step = self._gathered()
+        step, steps = self._gathered()
         if not step.places:
             return
         try:
             with trio.fail_after(BEHIND_S):
-                await self._log.store(step)
+                await self._log.store(await self._amended(step, steps) if steps else step)
         except (StorageError, trio.TooSlowError) as error:
             _log.warning("storing cannot go on and tries again: %r", error)
             await trio.sleep(RETRY_S)
             return
         self._stored(step)
 
-    def _gathered(self) -> Storing:
-        """One step: of each partition as many rows as have a verdict, from the first on."""
+    def _gathered(self) -> tuple[Storing, list[Step]]:
+        """One step: of each partition as many rows as have a verdict, from the first on; and what they amend."""
+        steps: list[Step] = []
+        cleared: list[tuple[str, str, int]] = []
         entries: list[Accepted] = []
         changes: dict[tuple[str, str, str], Change] = {}
         heads: dict[tuple[str, str], Change] = {}
@@ -145,7 +156,19 @@ class Storer:
                     entries.append(slot.accepted)
                     changes.update(((change.tenant, change.collection, change.key), change) for change in slot.changes)
                     heads[slot.head.tenant, slot.head.key] = slot.head
-        return Storing(entries, list(changes.values()), list(heads.values()), places)
+                    cleared += slot.cleared
+                    if slot.step is not None:
+                        steps.append(slot.step)
+        return Storing(entries, list(changes.values()), list(heads.values()), places, cleared), steps
+
+    async def _amended(self, step: Storing, steps: list[Step]) -> Storing:
+        """The step, with the documents that its entries amend as they are after it."""
+        known: dict[tuple[str, str, str], tuple[Document, Place]] = {}
+        for (tenant, collection), keys in documents_of(steps).items():
+            for key, held in (await self._documents.get_many(Scope(tenant), collection, keys)).items():
+                known[tenant, collection, key] = (held.doc, held.place)
+        changes, cleared = amended(steps, known)
+        return step._replace(changes=[*step.changes, *changes], cleared=[*step.cleared, *cleared])
 
     def _stored(self, step: Storing) -> None:
         self.steps += 1

@@ -1,5 +1,6 @@
 """What a room tells of its conversation, and to whom. Pure."""
 
+from collections import deque
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
@@ -9,7 +10,7 @@ from services.deciding import Fold
 from services.heads import head_of
 from services.rights import CAPABILITIES, capabilities, named, stranger
 from services.scope import Scope
-from storage.ports.entry import Place
+from storage.ports.entry import Place, decode_entry, without_body
 
 
 class Recent(NamedTuple):
@@ -33,6 +34,16 @@ def view(fold: Fold, epoch: int, recent: Iterable[Recent], scope: Scope, asked: 
         wanted = [(row.seq, row.n, row.data) for row in rows if asked.after < row.seq < before]
         told["rows"] = wanted[: asked.limit] if asked.limit else wanted
     return told
+
+
+def without(recent: Iterable[Recent], removed: bytes) -> deque[Recent]:
+    """What is kept once the body of an act has been removed: it and its edits (whose fact `edits` names it) are stubs."""
+    return deque(row._replace(data=without_body(row.data)) if _concerns(row, removed) else row for row in recent)
+
+
+def _concerns(row: Recent, op: bytes) -> bool:
+    entry = decode_entry(row.data)
+    return entry.op == op or entry.facts.get("edits") == op
 
 
 def members(fold: Fold, after: int, limit: int) -> list[tuple[str, str, int, int]]:

@@ -4,8 +4,10 @@ import contextlib
 from collections.abc import Awaitable, Callable
 from typing import Any, Protocol
 
+from actors.alarms import Alarms
 from actors.deadlines import Deadlines
 from actors.dispatch import Dispatch
+from actors.ephemeral.catalogue import PARTS
 from actors.fanout import Fanout, Frame, Spreader
 from actors.followers import Follower
 from actors.greeting import Authenticated, Greeter
@@ -76,8 +78,8 @@ class Assembly:
         self.vault = Vault(backend.documents, world.rng, master)
         self.tenants = Tenants(self.vault.hash_key)
         parts = parts_of(KINDS)
-        self.tails, self.deadlines = Tails(), Deadlines()
-        self.storer = Storer(log, self.tails, parts)
+        self.tails, self.deadlines, self.alarms = Tails(), Deadlines(), Alarms()
+        self.storer = Storer(log, backend.documents, self.tails, parts, KINDS)
         self.rooms: Directory[Any] = Directory(tree, "rooms", self._room, fingerprint=op_of)
         self.tenant_actors: Directory[Enter | Leave] = Directory(tree, "tenants", self._tenant)
         self._limits = limits
@@ -86,7 +88,8 @@ class Assembly:
         self.fanout = Fanout(self.router, self.history, errands, frame)
         self.house = House(node=me, worker=me, log=log, documents=backend.documents, counters=backend.counters, kinds=KINDS, parts=parts,
                            vault=self.vault, clock=world.clock, rng=world.rng, errands=errands, boot=boot, tails=self.tails, storer=self.storer,
-                           deadlines=self.deadlines, spread=Spreader(me, self.fanout, links.tell))
+                           deadlines=self.deadlines, alarms=self.alarms, spread=Spreader(me, self.fanout, links.tell), rooms=self.router,
+                           ephemeral=PARTS)
         self.reader = Reader(log, self.tails, self.storer, self.router.deliver)
         self.users = Users(backend.documents, self.router, self.tenants, world.clock, world.rng)
         self.conversations = Conversations(self.router, self.history, backend.documents, self.users, self.tenants, world.clock, world.ids)
@@ -132,6 +135,8 @@ class Assembly:
         key = Key(tenant, conversation)
         if what == "push":
             self.fanout.take(key, *rest)
+        elif what == "emit":
+            self.fanout.emit(key, *rest)
         elif what == "lags":
             self.fanout.lags(key, *rest)
         else:

@@ -6,6 +6,7 @@ The tree, in start order (`caas tree` prints it alive):
     storing      what the rooms decided, written down  followers    what acts on stored entries
     reader       what the log gives back               connections  one for each socket; drained first
     deadlines    of what is on its way                 listener     last, so that nobody comes in before the house stands
+    alarms       of what lives in rooms unlogged
 """
 
 import logging
@@ -77,6 +78,7 @@ class Worker:
             Child("reader", lambda: Background(assembly.reader.run)),
             Child("places", lambda: Background(assembly.reader.look)),
             Child("deadlines", lambda: Background(assembly.deadlines.run)),
+            Child("alarms", lambda: Background(assembly.alarms.run)),
             Child("link", lambda: Background(self.links.run)),
             Child("ring", lambda: Background(self._follow_ring)),
             *(Child(f"follower {follower.name}", lambda follower=follower: Background(follower.run)) for follower in assembly.followers),  # type: ignore[misc]

@@ -68,6 +68,15 @@ class Rooms(Protocol):
         """Have an act decided. Raises Refused (also `timeout`, `unavailable`)."""
         ...
 
+    async def signal(self, scope: Scope, conversation: str, what: str, p: dict[str, Any]) -> Any:
+        """Do something ephemeral in a conversation: `what` is `<part>.<verb>` of a room's part (actors/ephemeral/). Gives the part's
+        answer; raises Refused. Nothing of it is logged, and it may be lost with its worker."""
+        ...
+
+    def hint(self, scope: Scope, conversation: str, what: str, p: dict[str, Any]) -> None:
+        """As `signal`, whatever comes of it. Never waits."""
+        ...
+
     async def view(self, scope: Scope, conversation: str, ask: View) -> dict[str, Any]:
         """Ask a conversation's room what the scope may know of it. Raises Refused.
 

@@ -28,6 +28,8 @@ class Remembered(NamedTuple):
     at: int
     n: int
     place: Place
+    removes: bytes = b""
+    """The act (of this conversation) whose body it removes; empty for none."""
 
 
 class Member(NamedTuple):
@@ -51,6 +53,8 @@ class Outcome(NamedTuple):
     """Internal ids of users whose reading ends with this entry."""
     changes: Sequence[Change] = ()
     """The documents that change with it."""
+    hidden: bool = False
+    """It takes its seq, but nobody sees it: it is stored without its body and comes as `skip`."""
 
 
 class Said(Protocol):
@@ -72,6 +76,9 @@ class Decision(NamedTuple):
     """What it does to the fold, whose seq is the entry's by then, and to documents. Must not be able to fail: what could was
     done while deciding."""
     ended: Sequence[str] = ()
+    removes: bytes = b""
+    """The act whose body goes with this entry."""
+    hidden: bool = False
 
 
 Decide = Callable[["Fold", Said], Decision]
@@ -84,8 +91,9 @@ ALLOWED = Decision()
 class Fold:
     """What the conversation is after the log up to `place`."""
 
-    __slots__ = ("_found", "_latest", "_window", "about", "access", "created", "created_by", "deleted", "floor_at", "floor_seq", "frozen", "horizon",
-                 "horizon_place", "joined", "last_message", "members", "n", "parts", "place", "rights", "rules", "seq", "type", "updated")
+    __slots__ = ("_found", "_latest", "_removed", "_window", "about", "access", "created", "created_by", "deleted", "floor_at", "floor_seq",
+                 "frozen", "horizon", "horizon_place", "joined", "last_message", "members", "n", "parts", "place", "rights", "rules", "seq",
+                 "type", "updated")
 
     def __init__(self, parts: Parts) -> None:
         self.parts = parts
@@ -99,6 +107,7 @@ class Fold:
         self.created_by, self.created, self.updated, self.last_message = "", 0, 0, 0
         self._window: deque[Remembered] = deque()
         self._found: dict[bytes, Remembered] = {}
+        self._removed: dict[bytes, int] = {}  # acts whose bodies were removed within the window, and how often
         self._latest: deque[int] = deque()  # falling times: the first is the latest in the window
 
     @property
@@ -109,6 +118,13 @@ class Fold:
     def find(self, op: bytes) -> Remembered | None:
         """What an act was accepted as, if the window still holds it."""
         return self._found.get(op)
+
+    def has_removed(self, op: bytes) -> bool:
+        """Whether an entry of the window removed the body of this act.
+
+        Enough to decide about what comes after: whoever checked before the removal was forgotten is stale.
+        """
+        return op in self._removed
 
     def apply(self, entry: Entry, place: Place) -> Outcome:
         """Decide one entry and become the state after it. Pure and total; places rise from call to call."""
@@ -143,6 +159,8 @@ class Fold:
         while self._latest and self._latest[-1] < row.at:
             self._latest.pop()
         self._latest.append(row.at)
+        if row.removes:
+            self._removed[row.removes] = self._removed.get(row.removes, 0) + 1
 
     def _accept(self, entry: Entry, decision: Decision) -> Outcome:
         seq = self.seq = self.seq + 1
@@ -151,10 +169,10 @@ class Fold:
         if decision.counts:
             n = self.n = self.n + 1
             self.last_message = seq
-        self.remember(Remembered(seq, entry.op, entry.digest, entry.at, n, self.place))
+        self.remember(Remembered(seq, entry.op, entry.digest, entry.at, n, self.place, decision.removes))
         self._forget()
         changes = decision.change(self, entry) if decision.change else ()
-        return Outcome("ok", seq, n, entry.at, "", decision.ended, changes)
+        return Outcome("ok", seq, n, entry.at, "", decision.ended, changes, decision.hidden)
 
     def _forget(self) -> None:
         window, latest = self._window, self._latest[0]
@@ -164,3 +182,10 @@ class Fold:
             del self._found[row.op]
             if self._latest[0] == row.at:
                 self._latest.popleft()
+            if row.removes:
+                self._restore(row.removes)
+
+    def _restore(self, op: bytes) -> None:
+        left = self._removed.pop(op) - 1
+        if left:
+            self._removed[op] = left

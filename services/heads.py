@@ -59,7 +59,13 @@ def restore(parts: Parts, loaded: Loaded) -> Fold:
 def remembered(row: StoredRow) -> Remembered:
     """What the window holds of a stored entry. Raises Damaged."""
     entry = decode_entry(row.data)
-    return Remembered(row.seq, entry.op, entry.digest, entry.at, row.n, row.place)
+    return Remembered(row.seq, entry.op, entry.digest, entry.at, row.n, row.place, removed_by(entry.facts))
+
+
+def removed_by(facts: Mapping[str, Any]) -> bytes:
+    """The act whose body an accepted entry removed; empty for none. The fact is called `removes` in every kind that does."""
+    removes: bytes = facts.get("removes", b"")
+    return removes
 
 
 def _take_head(fold: Fold, head: Mapping[str, Any]) -> None:

@@ -1,11 +1,12 @@
 """Kinds of entries: what each service brings for the entries it makes, gathered in one table by `caas/wiring.py`."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
 
 from services.acts import Act
+from services.amending import Amend
 from services.deciding import Decide, Fold
 from storage.ports.entry import Entry
 
@@ -16,12 +17,16 @@ def _as_said(fold: Fold, act: Act) -> Act | None:
     return act
 
 
+def _none(entry: Entry, seq: int, n: int) -> Sequence[Amend]:
+    return ()
+
+
 def _body_alone(entry: Entry, seq: int, n: int, body: Body) -> Body:
     return body
 
 
 class Kind(msgspec.Struct, frozen=True):
-    """One kind of entry. All three functions are pure."""
+    """One kind of entry. Its functions are pure."""
 
     push: str
     """The name people know it by: the push's `t`."""
@@ -31,6 +36,8 @@ class Kind(msgspec.Struct, frozen=True):
     """The push's `p`, from the entry, its seq and n, and its body (opened)."""
     trim: Callable[[Fold, Act], Act | None] = _as_said
     """What is left of an allowed act to append; None when it would change nothing."""
+    amends: Callable[[Entry, int, int], Sequence[Amend]] = _none
+    """What storing it does to documents besides the fold's own, from the entry, its seq and n."""
     alone: bool = True
     """Whether what comes after it in a room must wait for its verdict, because it may change rights."""
 

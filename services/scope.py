@@ -14,6 +14,8 @@ class Scope(msgspec.Struct, frozen=True, gc=False):
     """The id that the company gave this user."""
     session: str = ""
     """The session the token belongs to; empty with a secret key."""
+    connection: str = ""
+    """The connection that asks, by a name that no other has; empty over REST. For what is told to all but whoever did it."""
 
     @property
     def is_application(self) -> bool:

@@ -47,7 +47,7 @@ async def test_a_partition_taken_on_is_whole_when_the_reader_has_read_what_was_t
     async with open_memory(store) as before, open_memory(store) as after:
         await append(before.log, record(1, 2, partition=3))
         tails = Tails()
-        reader = Reader(after.log, tails, Storer(after.log, tails, PARTS), lambda key, rows: None)
+        reader = Reader(after.log, tails, Storer(after.log, after.documents, tails, PARTS, KINDS), lambda key, rows: None)
         await reader.assign([3, 4])
         assert (tails.whole(3), tails.whole(4)) == (False, True)
         reader.take(await after.log.receive())

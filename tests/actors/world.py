@@ -114,7 +114,8 @@ class Worker:
                     me=self.name, boot=world.boots, backend=backend, world=world.sim, links=SimLinks(self.name, world.workers), tree=tree,
                     errands=Errands(nursery), master=b"m" * 32, frame=lambda payload, text: payload)
                 self.connections = Connections(assembly.desk(self.authenticate), tree, self.name)
-                for task in (assembly.reader.run, assembly.reader.look, assembly.storer.run, assembly.deadlines.run, self.connections.beat):
+                for task in (assembly.reader.run, assembly.reader.look, assembly.storer.run, assembly.deadlines.run, assembly.alarms.run,
+                             self.connections.beat):
                     nursery.start_soon(task)
                 for follower in assembly.followers:
                     nursery.start_soon(follower.run)

@@ -199,3 +199,42 @@ def test_a_fold_that_was_stored_goes_on_as_if_it_had_not(times: list[int], cut: 
 def test_members_are_kept_in_parts_of_500(members: int) -> None:
     outcome = Log({**CREATED, "members": [["ua", "owner"], *([f"u{n}", "member"] for n in range(members - 1))]}).entries[0][2]
     assert len({change.key for change in outcome.changes if change.collection == "parts"}) == (1 if members == 500 else 2)
+
+
+class _Removing:
+    """A fold with two kinds more: one that removes the body of an act, and one that is hidden once that has happened."""
+
+    def __init__(self) -> None:
+        self.log = Log()
+        self.parts = {**PARTS, "x.removed": lambda fold, said: deciding.Decision(removes=said.facts["removes"]),
+                      "x.edited": lambda fold, said: deciding.Decision(hidden=fold.has_removed(said.facts["edits"]))}
+        self.log.fold.parts = self.parts
+
+
+def test_what_comes_after_a_removal_of_the_window_is_hidden_and_takes_its_seq() -> None:
+    log = _Removing().log
+    log.say()
+    assert not log.add("x.edited", "ua", {"edits": log.op(2)}).hidden
+    log.add("x.removed", "ua", {"removes": log.op(2)})
+    edit = log.add("x.edited", "ua", {"edits": log.op(2)})
+    assert (edit.what, edit.seq, edit.hidden) == ("ok", 5, True)
+
+
+def test_a_removal_is_forgotten_with_its_entry_and_what_was_checked_before_it_is_stale_by_then() -> None:
+    log = _Removing().log
+    log.say()
+    log.add("x.removed", "ua", {"removes": log.op(2)})
+    for number in range(WINDOW_LEAST + 2):
+        log.say(at=T + WINDOW_SPAN_MS * 2 + number)
+    assert not log.fold.has_removed(log.op(2))
+    assert log.add("x.edited", "ua", {"edits": log.op(2)}, checked=2).what == "stale"
+
+
+def test_removals_are_known_again_after_waking() -> None:
+    made = _Removing()
+    log = made.log
+    log.say()
+    log.add("x.removed", "ua", {"removes": log.op(2)})
+    rows = [StoredRow(outcome.seq, outcome.n, place, encode_entry(entry)) for entry, place, outcome in log.entries]
+    woken = restore(made.parts, Loaded(log.fold.place, head_of(log.fold), (), rows))
+    assert woken.has_removed(log.op(2))

@@ -1,0 +1,5 @@
+"""The parts that rooms may have, by name: what stands before the dot in a signal's `what`."""
+
+from actors.ephemeral.part import Parts
+
+PARTS: Parts = {}

@@ -1,0 +1,90 @@
+"""What a part of a room is, and what it sees of the room."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
+
+from actors.alarms import Alarm
+from actors.house import House
+from actors.keys import Key
+from actors.messages import Signal
+from services.acts import Act
+from services.deciding import Fold, Outcome
+from storage.ports.entry import Entry
+from supervisor import Later
+
+
+class Host(Protocol):
+    """A room, as its parts see it. Nothing here waits."""
+
+    @property
+    def house(self) -> House: ...
+
+    @property
+    def key(self) -> Key: ...
+
+    @property
+    def fold(self) -> Fold:
+        """The conversation as it stands (`awake`)."""
+        ...
+
+    def emit(self, push: Mapping[str, Any], but: str = "") -> None:
+        """Tell all who watch the conversation, on all workers, but the connection of this name. `push` has `t` and `p`."""
+        ...
+
+    def alarm(self, seconds: float, call: Callable[[], None]) -> Alarm:
+        """Call in so many seconds, as a message of the room's own; not when the room has ended by then."""
+        ...
+
+    def append(self, act: Act) -> Later:
+        """Have an act of this conversation decided; its verdict comes later."""
+        ...
+
+    @property
+    def awake(self) -> bool:
+        """Whether the fold is in memory. It always is while a signal or an entry is handled, not always when an alarm rings."""
+        ...
+
+
+class Part(Protocol):
+    """One part. Called by its room alone, one call at a time."""
+
+    def signal(self, signal: Signal) -> object:
+        """Somebody does something. What is given back is the answer (plain values); Refused says no."""
+        ...
+
+    def applied(self, entry: Entry, outcome: Outcome) -> None:
+        """The log has accepted an entry of this conversation."""
+        ...
+
+    def left(self, worker: str) -> None:
+        """A worker has left the node."""
+        ...
+
+    def may_sleep(self) -> bool:
+        """Whether the room may forget this part."""
+        ...
+
+    def stopped(self) -> None:
+        """The room ends."""
+        ...
+
+
+Parts = Mapping[str, Callable[[Host], Part]]
+"""How to make each part, by its name."""
+
+
+class Quiet:
+    """A part that does nothing of itself: what parts begin from."""
+
+    def applied(self, entry: Entry, outcome: Outcome) -> None:
+        """Nothing follows."""
+
+    def left(self, worker: str) -> None:
+        """Nothing follows."""
+
+    def may_sleep(self) -> bool:
+        """Nothing would be lost."""
+        return True
+
+    def stopped(self) -> None:
+        """Nothing to let go of."""
