@@ -30,6 +30,10 @@ class Command(msgspec.Struct, frozen=True):
     """The route below the base, as `/conversations/{c}/messages`; empty when there is none."""
     makes: bool = False
     """Whether success makes something new (201), unless it turns out to be a repeat."""
+    answers: type[msgspec.Struct] | None = None
+    """The shape of `r` (protocol/replies.py)."""
+    needs: tuple[str, ...] = ()
+    """The capabilities of which one is needed; none where membership, or nothing, is enough."""
     keyed: str = "op"
     """The field that `Idempotency-Key` fills: `op`, or `id` for a message; empty for none."""
     anyone: bool = True
@@ -39,12 +43,13 @@ class Command(msgspec.Struct, frozen=True):
     summary: str = ""
 
 
-def command(name: str, route: str = "", *, makes: bool = False, keyed: str = "op", anyone: bool = True) -> Callable[[F], F]:
-    """Mark a service method as a command: its wire name, and its route as `POST /conversations/{c}/messages`."""
+def command(name: str, route: str = "", *, answers: type[msgspec.Struct] | None = None, makes: bool = False, needs: tuple[str, ...] = (),
+            keyed: str = "op", anyone: bool = True) -> Callable[[F], F]:
+    """Mark a service method as a command: its wire name, its route as `POST /conversations/{c}/messages`, and what it answers."""
 
     def mark(method: F) -> F:
-        marks = [*getattr(method, _MARK, ()), (name, route, makes, keyed, anyone)]
-        setattr(method, _MARK, marks)
+        row = {"name": name, "route": route, "answers": answers, "makes": makes, "needs": needs, "keyed": keyed, "anyone": anyone}
+        setattr(method, _MARK, [*getattr(method, _MARK, ()), row])
         return method
 
     return mark
@@ -56,20 +61,20 @@ def gather(services: Iterable[object]) -> dict[str, Command]:
     for service in services:
         for attribute in dir(type(service)):
             for row in getattr(getattr(type(service), attribute), _MARK, ()):
-                made = _row(getattr(service, attribute), *row)
+                made = _row(getattr(service, attribute), **row)
                 if table.setdefault(made.name, made) is not made:
                     raise ValueError(f"two commands are called {made.name}")
     return table
 
 
-def _row(method: Handler, name: str, route: str, makes: bool, keyed: str, anyone: bool) -> Command:
+def _row(method: Handler, *, route: str, keyed: str, **told: Any) -> Command:
     hints = get_type_hints(method)
     params = next(kind for key, kind in hints.items() if key not in ("scope", "return"))
     verb, _, path = route.partition(" ")
     ordered = hints.get("return") is Asked and not _is_async(method)
     summary = (method.__doc__ or "").strip().partition("\n")[0]
     keyed = keyed if keyed in params.__struct_fields__ else ""
-    return Command(name, params, method, verb, path, makes, keyed, anyone, ordered, summary)
+    return Command(params=params, call=method, method=verb, path=path, keyed=keyed, ordered=ordered, summary=summary, **told)
 
 
 def _is_async(method: Handler) -> bool:

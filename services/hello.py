@@ -1,11 +1,12 @@
 """What a connection says of itself: hello, a fresh token, what it watches. Carried out by actors/connection.py."""
 
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from services.conversations.model import Params, Seq
+from protocol import replies
+from services.conversations.model import Named, Params, Seq, Watch
 
 Short = Annotated[str, Meta(max_length=256)]
 
@@ -34,3 +35,19 @@ class Hello(Params, frozen=True, omit_defaults=True):
 
 class RefreshToken(Params, frozen=True, omit_defaults=True):
     token: str
+
+
+class Own(NamedTuple):
+    """A command that only a connection can have: it stands in no service, and has no route."""
+
+    params: type[msgspec.Struct]
+    answers: type[msgspec.Struct]
+    summary: str
+
+
+OWN = {
+    "hello": Own(Hello, replies.Welcome, "Say who one is, and what one has seen: the first command of a connection."),
+    "token.refresh": Own(RefreshToken, replies.TokenTaken, "Give the connection a fresh token of the same user."),
+    "conversation.watch": Own(Watch, replies.ConversationWatched, "Be told what happens in a conversation, from after a seq on."),
+    "conversation.unwatch": Own(Named, replies.Nothing, "Be told no more."),
+}

@@ -5,6 +5,7 @@ from typing import Any, Protocol
 
 from msgspec import UNSET
 
+from protocol import replies
 from protocol.errors import Refused
 from protocol.ids import show_act
 from protocol.world import Clock, Ids
@@ -39,7 +40,7 @@ class Conversations:
         self._rooms, self._history, self._documents, self._people = rooms, history, documents, people
         self._tenants, self._clock, self._ids = tenants, clock, ids
 
-    @command("conversation.create", "POST /conversations", makes=True)
+    @command("conversation.create", "POST /conversations", answers=replies.ConversationMade, makes=True)
     async def create(self, scope: Scope, p: Create) -> dict[str, Any]:
         """Begin a conversation; the same pair, or the same id for a member, gives the one that is there."""
         rules.check_create(p)
@@ -55,19 +56,19 @@ class Conversations:
         shown = await self._shown(scope, conversation)
         return {"conversation": shown, **flags(verdict)}
 
-    @command("conversation.get", "GET /conversations/{c}")
+    @command("conversation.get", "GET /conversations/{c}", answers=replies.ConversationSeen)
     async def get(self, scope: Scope, p: Named) -> dict[str, Any]:
         """A conversation, and what you may do in it."""
         rules.check_conversation(p.c)
         view = await self._rooms.view(scope, p.c, View("about"))
         return about(p.c, view)
 
-    @command("conversation.list", "GET /conversations")
+    @command("conversation.list", "GET /conversations", answers=replies.ConversationPage)
     async def list(self, scope: Scope, p: List) -> dict[str, Any]:
         """A user's conversations, latest activity first."""
         return await listing.page(self._documents, self._history, scope, p)
 
-    @command("conversation.sync", "GET /conversations/{c}/sync")
+    @command("conversation.sync", "GET /conversations/{c}/sync", answers=replies.Synced)
     async def sync(self, scope: Scope, p: Sync) -> dict[str, Any]:
         """What happened after a seq, as it happened."""
         own = p.c == "me" and bool(scope.user)
@@ -82,7 +83,7 @@ class Conversations:
         gap = {"gap": {"from": p.after + 1, "to": floor}} if p.after < floor else {}
         return {"entries": entries, "head": head, "epoch": epoch, "more": passage.more, **gap}
 
-    @command("member.add", "POST /conversations/{c}/members", makes=True)
+    @command("member.add", "POST /conversations/{c}/members", answers=replies.Done, makes=True, needs=("add_members",))
     async def add(self, scope: Scope, p: AddMembers) -> Asked:
         """Let users in."""
         rules.check_conversation(p.c)
@@ -91,7 +92,7 @@ class Conversations:
         facts, body = {"users": list(found.values())}, {"users": list(found), **_by(scope)}
         return Asked(self._act(scope, p, "member.added", facts, body), seq_of)
 
-    @command("member.remove", "DELETE /conversations/{c}/members/{user}")
+    @command("member.remove", "DELETE /conversations/{c}/members/{user}", answers=replies.Done, needs=("remove_members",))
     async def remove(self, scope: Scope, p: RemoveMember) -> Asked:
         """Show a user out."""
         rules.check_conversation(p.c)
@@ -99,7 +100,7 @@ class Conversations:
         found = await self._found(scope, [p.user], "user")
         return Asked(self._act(scope, p, "member.removed", {"user": found[p.user]}, {"user": p.user, **_by(scope)}), seq_of)
 
-    @command("member.list", "GET /conversations/{c}/members")
+    @command("member.list", "GET /conversations/{c}/members", answers=replies.MemberPage)
     async def members(self, scope: Scope, p: ListMembers) -> dict[str, Any]:
         """Who belongs here, in order of joining."""
         rules.check_conversation(p.c)

@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 from msgspec import UNSET
 
+from protocol import replies
 from protocol.errors import Refused
 from protocol.ids import FURTHEST_AHEAD_MS, parse_act
 from protocol.world import Clock
@@ -31,7 +32,7 @@ class Messages:
     def __init__(self, history: History, people: People, tenants: Tenants, clock: Clock) -> None:
         self._history, self._people, self._tenants, self._clock = history, people, tenants, clock
 
-    @command("message.send", "POST /conversations/{c}/messages", makes=True, keyed="id")
+    @command("message.send", "POST /conversations/{c}/messages", answers=replies.Sent, makes=True, needs=("send",), keyed="id")
     def send(self, scope: Scope, p: Send) -> Asked | Awaitable[Asked]:
         """Say something in a conversation."""
         check_conversation(p.c)
@@ -42,7 +43,7 @@ class Messages:
         asked = Asked(self._act(scope, p, op), lambda verdict: _answer(p.id, verdict))
         return self._mentioning(scope, p, asked) if p.mentions else asked
 
-    @command("message.list", "GET /conversations/{c}/messages")
+    @command("message.list", "GET /conversations/{c}/messages", answers=replies.MessagePage)
     async def read(self, scope: Scope, p: Listing) -> dict[str, Any]:
         """A page of messages, oldest first."""
         check_conversation(p.c)

@@ -13,11 +13,13 @@ from actors.house import Errands
 from caas.assembly import Assembly
 from protocol.errors import Refused
 from protocol.ids import make_uuid7, show_act
+from services.hello import OWN
 from services.scope import Scope
 from services.users.model import Profile
 from storage.memory.backend import open_memory
 from storage.memory.store import Store
 from supervisor import open_supervisor
+from tests.fitting import misfit_frame
 
 T0 = 1_700_000_000_000
 TENANT = "dev"
@@ -217,6 +219,8 @@ class Client:
         self.pushes: list[dict[str, Any]] = []
         self.replies: dict[int, dict[str, Any]] = {}
         self.closed_with: int | None = None
+        self.misfits: list[str] = []
+        self._said: dict[int, str] = {}
         self._i = 0
         self._news = trio.Event()
         self.state = worker.connections.opened(self)
@@ -226,6 +230,8 @@ class Client:
 
     def took(self, frame: Any) -> None:
         for one in frame if isinstance(frame, list) else [frame]:
+            if misfit := misfit_frame(one, self._answers(self._said.pop(one.get("i", 0), ""))):
+                self.misfits.append(misfit)
             if "t" in one:
                 self.pushes.append(one)
             else:
@@ -236,6 +242,7 @@ class Client:
     def say(self, m: str, **p: Any) -> int:
         """Send a command; its number."""
         self._i += 1
+        self._said[self._i] = m
         self.worker.connections.messages(self, [(2, _pack({"i": self._i, "m": m, "p": p}))])
         return self._i
 
@@ -243,6 +250,7 @@ class Client:
         with trio.fail_after(40):
             while i not in self.replies:
                 await self._news.wait()
+        assert self.misfits == [], "the server says what protocol/ does not describe"
         return self.replies.pop(i)
 
     async def ask(self, m: str, **p: Any) -> dict[str, Any]:
@@ -254,6 +262,11 @@ class Client:
         with trio.fail_after(40):
             while not what(self):
                 await self._news.wait()
+        assert self.misfits == [], "the server says what protocol/ does not describe"
+
+    def _answers(self, m: str) -> type[msgspec.Struct] | None:
+        row = self.worker.assembly.table.get(m) or OWN.get(m)
+        return row.answers if row else None
 
     def got(self, t: str, c: str = "") -> list[dict[str, Any]]:
         return [push for push in self.pushes if push["t"] == t and (not c or push.get("c") == c)]
