@@ -325,9 +325,10 @@ def _convert(p: dict[str, Any], kind: type[Any]) -> Any:
 
 
 def _lane(command: Command) -> str:
-    """The conversation that a command speaks of; `conversation.create` names it by `id`."""
+    """The conversation that a command speaks of; `conversation.create` names it by `id`. What is about users has a lane of its own, whose
+    name no conversation can have."""
     name = command.p.get("id" if command.m == "conversation.create" else "c")
-    return name if isinstance(name, str) else ""
+    return name if isinstance(name, str) else "/users" if command.m.startswith("user.") else ""
 
 
 def _closing_for(error: Exception) -> Closing:

@@ -6,6 +6,7 @@ from typing import Any, cast
 import msgspec
 
 from protocol.codec import refuse_shape
+from protocol.errors import Refused
 from services.acts import Asked, Rooms
 from services.commands import Command
 from services.scope import Scope
@@ -21,7 +22,9 @@ def make_params(command: Command, p: dict[str, Any]) -> msgspec.Struct:
 
 
 def call(command: Command, scope: Scope, params: msgspec.Struct) -> Asked | Awaitable[Any]:
-    """Call the handler: what it asks of a conversation's log, or an awaitable of the reply."""
+    """Call the handler: what it asks of a conversation's log, or an awaitable of the reply. Raises Refused."""
+    if scope.user and not command.anyone:
+        raise Refused("forbidden", "Only the application itself may do this: use its secret key, without `CAAS-User`.")
     return cast(Asked | Awaitable[Any], command.call(scope, params))
 
 

@@ -94,7 +94,7 @@ class Assembly:
         self.users = Users(backend.documents, self.router, self.tenants, world.clock, world.rng)
         self.conversations = Conversations(self.router, self.history, backend.documents, self.users, self.tenants, world.clock, world.ids)
         self.messages = Messages(self.history, self.users, self.tenants, world.clock)
-        self.table = gather((self.conversations, self.messages))
+        self.table = gather((self.conversations, self.messages, self.users))
         self.dispatch = Dispatch(self.table, self.router, self.tenants)
         self.followers = [Follower(TellMembers(self.history, self.tenants, self.router.submit_all), log, backend.documents, self.router.owned)]
         self._workers: set[str] = set()

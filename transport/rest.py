@@ -108,9 +108,14 @@ def _add_command(app: Quart, dispatch: Dispatch, sessions: Sessions, command: Co
             raise Refused("forbidden", "Only the application itself may do this: use its secret key, without `CAAS-User`.")
         p = reader.read(path, await read_body(), request.args, request.headers.get("Idempotency-Key"))
         r = await dispatch.call(scope, command, p)
-        return answer(r, 201 if command.makes and not (r.get("duplicate") or r.get("unchanged")) else 200)
+        return answer(r, 201 if command.makes and _new(r) else 200)
 
     app.add_url_rule(BASE + command.path.replace("{", "<").replace("}", ">"), command.name, view, methods=[command.method])
+
+
+def _new(r: Mapping[str, Any]) -> bool:
+    """Whether it made something: it was no repeat, changed something, and did not only change what was there."""
+    return not (r.get("duplicate") or r.get("unchanged")) and r.get("created", True) is True
 
 
 def _add_sessions(app: Quart, sessions: Sessions) -> None:

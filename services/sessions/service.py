@@ -22,7 +22,7 @@ from services.sessions.chain import RefreshToken, parse_refresh
 from services.sessions.model import AHEAD_MS, GRACE_MS, SESSION_MS, TOKEN_MS, Authenticated, Claims, CreateSession, Session
 from services.sessions.signing import Signers, check_size
 from services.tenants import Tenants
-from services.users.model import check_profile
+from services.users.rules import check_profile
 from services.users.service import Users
 from services.vault import Vault
 from storage.ports.documents import Documents, version

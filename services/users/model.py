@@ -1,22 +1,20 @@
 """What is known of a user."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from protocol import limits
-from protocol.errors import Refused, too_large
-from protocol.ids import is_user_id
+from services.conversations.model import Count, Params
 
 Text = Annotated[str, Meta(max_length=limits.NAME)]
 Url = Annotated[str, Meta(max_length=limits.URL)]
 
+KEPT_MS: Final = 30 * 24 * 3_600_000
+"""How long the first answer to an act on a user is kept; an older act is refused."""
 TOLD = ("display_name", "avatar_url", "custom")
 """What a company may say of a user, and what the wire shows besides the id."""
-
-_compact = msgspec.json.Encoder().encode
-
 
 class Profile(msgspec.Struct, frozen=True):
     """What a company says of a user. Absent: unchanged; null: cleared."""
@@ -46,6 +44,10 @@ class User(msgspec.Struct, frozen=True, omit_defaults=True):
     display_name: str | None = None
     avatar_url: str | None = None
     custom: dict[str, Any] | None = None
+    act: str = ""
+    """The act that made the last change, as 32 hexadecimal digits; empty when it had no id of its own."""
+    digest: str = ""
+    """What that act said."""
 
     def shown(self) -> dict[str, Any]:
         """The user as the wire has it."""
@@ -53,9 +55,28 @@ class User(msgspec.Struct, frozen=True, omit_defaults=True):
         return {"id": self.external_id, **{name: value for name, value in fields if value is not None}}
 
 
-def check_profile(profile: Profile, field: str) -> None:
-    """What a company says must be possible; `field` is where it stands in the request. Raises Refused."""
-    if not is_user_id(profile.external_id):
-        raise Refused("bad_request", "A user's id is 1-128 of A-Za-z0-9_@.:+-, and not `me`, `.` or `..`.", field=f"{field}.external_id")
-    if isinstance(profile.custom, dict) and (size := len(_compact(profile.custom))) > limits.CUSTOM:
-        raise too_large("custom", limits.CUSTOM, size, f"{field}.custom")
+class Get(Params, frozen=True, omit_defaults=True):
+    users: list[str]
+
+
+class Show(Params, frozen=True, omit_defaults=True):
+    user: str
+
+
+class List(Params, frozen=True, omit_defaults=True):
+    cursor: str | UnsetType = UNSET
+    limit: Count | UnsetType = UNSET
+
+
+class Update(Params, frozen=True, omit_defaults=True):
+    """Absent: unchanged; null: cleared. Without `user` it is oneself."""
+
+    user: str | UnsetType = UNSET
+    display_name: Text | UnsetType | None = UNSET
+    avatar_url: Url | UnsetType | None = UNSET
+    custom: dict[str, Any] | UnsetType | None = UNSET
+    op: str | UnsetType = UNSET
+
+
+class Put(Update, frozen=True, omit_defaults=True):
+    """The whole user: what is absent is cleared."""

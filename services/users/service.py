@@ -1,34 +1,69 @@
-"""Users: a company's id and ours, what is known of a user, and the entry that says it changed."""
+"""The verbs of users: get, list, put, update; and who is who, for everybody else."""
 
 from collections.abc import Sequence
 from typing import Any
 
-import msgspec
+from msgspec import UNSET
 
 from protocol.errors import Refused
-from protocol.ids import derived_act
+from protocol.ids import is_user_id
 from protocol.world import Clock, Rng
-from services.acts import Act, Rooms
-from services.chance import base32
-from services.recent import Recent
+from services.acts import Rooms
+from services.commands import command
+from services.conversations.rules import check_custom, check_users, checked_op, make_cursor, page_size, read_cursor
 from services.scope import Scope
 from services.tenants import Tenants
-from services.users.model import Profile, User
-from storage.ports.documents import Documents, version
-
-_USERS, _NAMES = "users", "user_names"
-_TRIES = 10
-_TELLING_TRIES = 5
-_MOST_CACHED = 100_000
-_ID_SIZE = 20
+from services.users import rules
+from services.users.book import USERS, UserBook, as_user
+from services.users.model import Get, List, Profile, Put, Show, Update, User
+from storage.ports.documents import Documents
 
 
 class Users:
     """Users of every application. The first argument says of which."""
 
     def __init__(self, documents: Documents, rooms: Rooms, tenants: Tenants, clock: Clock, rng: Rng) -> None:
-        self._documents, self._rooms, self._tenants, self._clock, self._rng = documents, rooms, tenants, clock, rng
-        self._internal: Recent[tuple[str, str], str] = Recent(_MOST_CACHED)  # a name once given stays
+        self._documents, self._tenants, self._clock = documents, tenants, clock
+        self._book = UserBook(documents, rooms, tenants, clock, rng)
+
+    @command("user.get")
+    async def get(self, scope: Scope, p: Get) -> dict[str, Any]:
+        """Users by their ids; unknown ones are left out."""
+        check_users(p.users, "users")
+        names = await self.of_external(scope, list(dict.fromkeys(p.users)))
+        return {"items": list((await self.of_internal(scope, list(names.values()))).values())}
+
+    @command("user.show", "GET /users/{user}")
+    async def show(self, scope: Scope, p: Show) -> dict[str, Any]:
+        """One user."""
+        internal = await self._known(scope, p.user)
+        people = await self.of_internal(scope, [internal])
+        if internal not in people:
+            raise _unknown(p.user)
+        return {"user": people[internal]}
+
+    @command("user.list", "GET /users", anyone=False)
+    async def list(self, scope: Scope, p: List) -> dict[str, Any]:
+        """All users of the application, in order of their ids; for the application itself."""
+        after = read_cursor(p.cursor, tuple[str])
+        size = page_size(p.limit, 50, 100)
+        found = await self._documents.find(scope, USERS, "all", (), after=after[0] if after else None, limit=size + 1)
+        items = [as_user(held.doc).shown() for held in found[:size]]
+        return {"items": items, "next": make_cursor(items[-1]["id"])} if len(found) > size else {"items": items}
+
+    @command("user.update", "PATCH /users/{user}")
+    async def update(self, scope: Scope, p: Update) -> dict[str, Any]:
+        """Change the fields given of oneself, or as the application of anybody; null clears."""
+        name = rules.changed_user(scope, p)
+        return await self._changed(scope, p, "user.update", name, await self._known(scope, name))
+
+    @command("user.put", "PUT /users/{user}", makes=True)
+    async def put(self, scope: Scope, p: Put) -> dict[str, Any]:
+        """Say all there is of a user, who is created where there is none; what is left out is cleared."""
+        name = rules.changed_user(scope, p)
+        rules.check_new(name)
+        check_custom(p.custom)
+        return await self._changed(scope, p, "user.put", name, await self._book.named(scope, name))
 
     async def ensure(self, scope: Scope, profile: Profile) -> tuple[str, User]:
         """Create the user, or change just the fields given; (internal id, the user as it is now).
@@ -37,76 +72,39 @@ class Users:
         is refused, the user stands all the same and the next `ensure` of this user says it again, five times at most.
         """
         await self._tenants.ready(scope.tenant)
-        internal = await self._named(scope, profile.external_id)
-        user, number = await self._written(scope, internal, profile)
-        if user.told < user.change and user.failed < _TELLING_TRIES:
-            user = await self._tell(scope, internal, user, number)
-        return internal, user
+        internal = await self._book.named(scope, profile.external_id)
+        written = await self._book.write(scope, internal, profile.external_id, profile.changes())
+        return internal, written.user
 
     async def of_external(self, scope: Scope, users: Sequence[str]) -> dict[str, str]:
         """Internal ids by the company's; unknown ones are left out."""
-        found = {name: internal for name in users if (internal := self._internal.get((scope.tenant, name)))}
-        if missing := [name for name in dict.fromkeys(users) if name not in found]:
-            for name, held in (await self._documents.get_many(scope, _NAMES, missing)).items():
-                found[name] = held.doc["user"]
-                self._internal.put((scope.tenant, name), held.doc["user"])
-        return {name: found[name] for name in users if name in found}
+        return await self._book.names(scope, users)
 
     async def of_internal(self, scope: Scope, users: Sequence[str]) -> dict[str, dict[str, Any]]:
         """What the wire shows of them, by internal id; unknown ones are left out."""
-        found = await self._documents.get_many(scope, _USERS, list(dict.fromkeys(users)))
-        return {internal: _user(found[internal].doc).shown() for internal in users if internal in found}
+        return {internal: user.shown() for internal, user in (await self._book.people(scope, users)).items()}
 
-    async def _named(self, scope: Scope, name: str) -> str:
-        """The internal id of a name, given the first time. Of several who give one, the first decides."""
-        if not await self.of_external(scope, [name]):
-            internal = "u" + base32(self._rng.bytes(_ID_SIZE))
-            await self._documents.put(scope, _NAMES, name, {"user": internal}, version(1))
-        return (await self.of_external(scope, [name]))[name]
+    async def _changed(self, scope: Scope, p: Update, kind: str, name: str, internal: str) -> dict[str, Any]:
+        """Carry a command out: once for each `op`, whose first answer a repeat has too."""
+        check_custom(p.custom)
+        fields = rules.given(p)
+        written = await self._book.write(scope, internal, name, fields, self._act(scope, p, kind, {"user": name, **fields}))
+        return {**written.answer, "created": written.what == "created"} if kind == "user.put" else written.answer
 
-    async def _written(self, scope: Scope, internal: str, profile: Profile) -> tuple[User, int]:
-        """The user with these fields, and the document's version. Whoever is outrun reads again."""
-        for _ in range(_TRIES):
-            held = await self._documents.get(scope, _USERS, internal)
-            before = _user(held.doc) if held else None
-            number = held.place.offset if held else 0
-            after = _changed(before, profile, self._clock.now_ms())
-            if after is before:
-                return after, number
-            if await self._documents.put(scope, _USERS, internal, msgspec.to_builtins(after), version(number + 1)):
-                return after, number + 1
-        raise Refused("unavailable", "This user is being changed by many at once: try again.")
+    def _act(self, scope: Scope, p: Update, kind: str, said: dict[str, Any]) -> tuple[bytes, bytes] | None:
+        if p.op is UNSET:
+            return None
+        now = self._clock.now_ms()
+        op = checked_op(p.op, "op", now)
+        rules.check_age(op, now)
+        return op, self._tenants.known(scope.tenant).digest(kind, scope.user, said)
 
-    async def _tell(self, scope: Scope, internal: str, user: User, number: int) -> User:
-        """Say it in the application's conversation, and note that it was said: under an id made of the change, so that it is there once."""
-        try:
-            await self._rooms.submit(Scope(scope.tenant), self._entry(scope, internal, user))
-            noted = msgspec.structs.replace(user, told=user.change, failed=0)
-        except Refused:
-            noted = msgspec.structs.replace(user, failed=user.failed + 1)
-        # Refused when somebody has changed the user since: then that change is told, or told again, by whoever made it.
-        await self._documents.put(scope, _USERS, internal, msgspec.to_builtins(noted), version(number + 1))
-        return noted
-
-    def _entry(self, scope: Scope, internal: str, user: User) -> Act:
-        """The user is its author, whoever acted: erasing the user's key erases what is said here of the user too."""
-        tenant = self._tenants.known(scope.tenant)
-        op = derived_act(tenant.key, user.updated_at, "user", internal, str(user.change))
-        shown = user.shown()
-        kind = "user.created" if user.change == 1 else "user.updated"
-        body = {"user": shown.pop("id"), **shown}
-        return Act(tenant.application(), kind, op, b"", {"user": internal}, body, internal, user.external_id)
+    async def _known(self, scope: Scope, name: str) -> str:
+        found = await self.of_external(scope, [name]) if is_user_id(name) else {}
+        if name not in found:
+            raise _unknown(name)
+        return found[name]
 
 
-def _user(doc: dict[str, Any]) -> User:
-    return msgspec.convert(doc, User)
-
-
-def _changed(user: User | None, profile: Profile, now_ms: int) -> User:
-    """The user after this was said; the same object when it says nothing new."""
-    given = profile.changes()
-    if user is None:
-        return User(profile.external_id, now_ms, now_ms, 1, **given)
-    if all(getattr(user, name) == value for name, value in given.items()):
-        return user
-    return msgspec.structs.replace(user, updated_at=now_ms, change=user.change + 1, failed=0, **given)
+def _unknown(name: str) -> Refused:
+    return Refused("not_found", f"There is no user `{name[:128]}`.", field="user")

@@ -26,6 +26,7 @@ class Index(NamedTuple):
 
 INDEXES: Mapping[str, Mapping[str, Index]] = {
     "users": {"external": Index(("external_id",)), "all": Index((), "external_id")},
+    "user_acts": {"of_user": Index(("user",), "at")},
     "memberships": {"of_user": Index(("user",)), "of_conversation": Index(("conversation",), "joined")},
     "sessions": {"of_user": Index(("user",))},
     "api_keys": {"of_application": Index(("application",))},

@@ -115,18 +115,22 @@ class Site:
     def __init__(self, documents, dev: bool) -> None:
         clock, rng = Clock(), Chance()
         vault = Vault(documents, rng, bytes(32))
-        tenants = Tenants(vault.hash_key)
-        self.clock = clock
+        tenants = self.tenants = Tenants(vault.hash_key)
+        self.clock, self.ids = clock, rng
         self.users = Users(documents, Rooms(), tenants, clock, rng)
         self.applications = Applications(documents, clock, rng)
         self.api_keys = ApiKeys(documents, clock, rng, dev=dev)
         self.sessions = Sessions(documents, self.users, self.api_keys, Signers(documents, vault), vault, tenants, clock, rng, lambda *_: None)
-        self.dispatch, self.is_ready, self.noted = Echo(), True, []
+        self.is_ready, self.noted = True, []
+        self.dispatch = self.make_dispatch()
         self.app = make_app(self.dispatch, self.sessions, ids=rng, ready=lambda: self.is_ready, metrics=lambda: b"caas_things 1\n",
                             noted=lambda *note: self.noted.append(note), dev=dev)
         self.headers: dict[str, str] = {}
         self.peer = "10.1.2.3"
         self.host = "localhost:3000"
+
+    def make_dispatch(self) -> Any:
+        return Echo()
 
     async def begin(self) -> "Site":
         shop = await self.applications.create("Shop")

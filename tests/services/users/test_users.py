@@ -10,7 +10,7 @@ from services.deciding import Fold
 from services.kinds import parts_of
 from services.scope import Scope
 from services.users import KINDS, Profile
-from services.users.model import check_profile
+from services.users.rules import check_profile
 
 T1, T2 = Scope("t1"), Scope("t2")
 
