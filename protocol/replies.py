@@ -161,12 +161,24 @@ class UserPage(Shape, frozen=True):
     next: Cursor | UnsetType = UNSET
 
 
-class UserMade(Shape, frozen=True):
-    """The user as it is now."""
+class UserSeen(Shape, frozen=True):
+    """A user."""
+
+    user: User
+
+
+class UserChanged(Shape, frozen=True):
+    """The user after the change."""
 
     user: User
     duplicate: Flag = UNSET
     unchanged: Flag = UNSET
+
+
+class UserPut(UserChanged, frozen=True, kw_only=True):
+    """The user after the change; `created`: there was none before."""
+
+    created: bool
 
 
 class Welcome(Shape, frozen=True):

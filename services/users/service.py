@@ -5,6 +5,7 @@ from typing import Any
 
 from msgspec import UNSET
 
+from protocol import replies
 from protocol.errors import Refused
 from protocol.ids import is_user_id
 from protocol.world import Clock, Rng
@@ -26,14 +27,14 @@ class Users:
         self._documents, self._tenants, self._clock = documents, tenants, clock
         self._book = UserBook(documents, rooms, tenants, clock, rng)
 
-    @command("user.get")
+    @command("user.get", answers=replies.UserList)
     async def get(self, scope: Scope, p: Get) -> dict[str, Any]:
         """Users by their ids; unknown ones are left out."""
         check_users(p.users, "users")
         names = await self.of_external(scope, list(dict.fromkeys(p.users)))
         return {"items": list((await self.of_internal(scope, list(names.values()))).values())}
 
-    @command("user.show", "GET /users/{user}")
+    @command("user.show", "GET /users/{user}", answers=replies.UserSeen)
     async def show(self, scope: Scope, p: Show) -> dict[str, Any]:
         """One user."""
         internal = await self._known(scope, p.user)
@@ -42,7 +43,7 @@ class Users:
             raise _unknown(p.user)
         return {"user": people[internal]}
 
-    @command("user.list", "GET /users", anyone=False)
+    @command("user.list", "GET /users", answers=replies.UserPage, anyone=False)
     async def list(self, scope: Scope, p: List) -> dict[str, Any]:
         """All users of the application, in order of their ids; for the application itself."""
         after = read_cursor(p.cursor, tuple[str])
@@ -51,13 +52,13 @@ class Users:
         items = [as_user(held.doc).shown() for held in found[:size]]
         return {"items": items, "next": make_cursor(items[-1]["id"])} if len(found) > size else {"items": items}
 
-    @command("user.update", "PATCH /users/{user}")
+    @command("user.update", "PATCH /users/{user}", answers=replies.UserChanged)
     async def update(self, scope: Scope, p: Update) -> dict[str, Any]:
         """Change the fields given of oneself, or as the application of anybody; null clears."""
         name = rules.changed_user(scope, p)
         return await self._changed(scope, p, "user.update", name, await self._known(scope, name))
 
-    @command("user.put", "PUT /users/{user}", makes=True)
+    @command("user.put", "PUT /users/{user}", answers=replies.UserPut, makes=True)
     async def put(self, scope: Scope, p: Put) -> dict[str, Any]:
         """Say all there is of a user, who is created where there is none; what is left out is cleared."""
         name = rules.changed_user(scope, p)
