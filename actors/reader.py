@@ -19,10 +19,6 @@ LOOK_S = 1.0
 Deliver = Callable[[Key, list[Row]], None]
 
 
-class Outdated(Exception):
-    """The log holds entries of rules that only a newer program knows: this one must stop."""
-
-
 class Reader:
     """Follows the partitions of this worker."""
 
@@ -31,14 +27,23 @@ class Reader:
         self._assigning = trio.Lock()
         self.damaged: set[int] = set()
         """Partitions that stopped at a record whose checksum does not fit."""
-        self.caught_up = trio.Event()
-        """Set when the end of the log as it was at the first assignment has been read."""
+        self.outdated = trio.Event()
+        """Set when the log holds an entry of rules that only a newer program knows: nothing is read any more, and this worker must leave."""
+        self._behind: set[int] | None = None  # of the first assignment, those whose end has not been read; None: there was none yet
+
+    @property
+    def caught_up(self) -> bool:
+        """Whether all that was in the log at the first assignment has been read. What is assigned later counts no more."""
+        if self._behind:
+            self._behind = {partition for partition in self._behind if partition in self._tails and not self._tails.whole(partition)}
+        return self._behind is not None and not self._behind
 
     async def assign(self, partitions: Collection[int]) -> tuple[set[int], set[int]]:
         """Follow exactly these from now on: (gained, lost)."""
         async with self._assigning:
             held = {partition for partition in range(self._log.partitions) if partition in self._tails}
-            gained, lost = set(partitions) - held - self.damaged, held - set(partitions)
+            gained = set() if self.outdated.is_set() else set(partitions) - held - self.damaged
+            lost = held - set(partitions)
             for partition in lost:
                 self._tails.end(partition)
                 self._storer.end(partition)
@@ -49,7 +54,8 @@ class Reader:
             ends = await self._log.follow({partition: self._tails.begins(partition) for partition in (held - lost) | gained})
             for partition in gained - self.damaged:
                 self._tails.expect(partition, ends.get(partition, NOWHERE))
-            self.caught_up.set()
+            if self._behind is None:
+                self._behind = gained
             return gained, lost
 
     async def run(self) -> None:
@@ -71,7 +77,7 @@ class Reader:
                 self._tails.settle(partition, place)
 
     def take(self, rows: Sequence[Row]) -> None:
-        """Rows, in the log's order. Raises Outdated."""
+        """Rows, in the log's order."""
         batches: dict[Key, list[Row]] = {}
         for row in rows:
             if row.partition not in self._tails or not self._sound(row):
@@ -87,8 +93,18 @@ class Reader:
             self._stop(row)
             return False
         if rules_of(row.data) > RULES:
-            raise Outdated(f"partition {row.partition} holds rules {rules_of(row.data)}; this program knows up to {RULES}")
+            self._leave(row)
+            return False
         return True
+
+    def _leave(self, row: Row) -> None:
+        """Every partition stops: what is behind this row would be decided otherwise than by those who can read it."""
+        _log.critical("partition %d holds rules %d, and this program knows up to %d: start a newer one", row.partition, rules_of(row.data), RULES)
+        self.outdated.set()
+        for partition in range(self._log.partitions):
+            if partition in self._tails:
+                self._tails.end(partition)
+                self._storer.end(partition)
 
     def _stop(self, row: Row) -> None:
         """A damaged record is no entry, and nothing behind it is read: skipping it could renumber what follows."""

@@ -11,14 +11,14 @@ import trio
 
 from actors.keys import Key
 from actors.tails import Tails
-from actors.waking import wake
+from actors.waking import read_stored
 from services.amending import Document, Step, amended, documents_of
 from services.deciding import Fold, Outcome, Parts
 from services.heads import head_of
 from services.kinds import Kinds
 from services.scope import Scope
 from storage.ports.documents import Documents
-from storage.ports.entry import Entry, Place
+from storage.ports.entry import Entry, Place, decode_entry
 from storage.ports.errors import StorageError
 from storage.ports.log import Accepted, Change, Log, Row, Storing
 
@@ -188,12 +188,35 @@ class Storer:
         """Fold the conversations whose rows have waited too long for a room's verdict."""
         late = trio.current_time() - ALONE_AFTER_S
         for partition, queue in list(self._queues.items()):
-            keys = {Key(slot.row.tenant, slot.row.conversation) for slot in queue.slots if not slot.known and slot.since <= late}
-            for key in sorted(keys):
-                try:
-                    with trio.fail_after(BEHIND_S):
-                        await wake(self._log, self._tails, self._parts, key, partition, self.decided)
-                except (StorageError, trio.TooSlowError) as error:
-                    _log.warning("storing cannot fold %s by itself and tries again: %r", key, error)
+            keys = {_key(slot.row) for slot in queue.slots if not slot.known and slot.since <= late}
+            rows: dict[Key, list[Row]] = {key: [] for key in sorted(keys)}
+            for slot in queue.slots if keys else ():
+                if (waiting := rows.get(_key(slot.row))) is not None:
+                    waiting.append(slot.row)
+            for key, waiting in rows.items():
+                await self._fold_one(partition, queue, key, waiting)
+
+    async def _fold_one(self, partition: int, queue: Queue, key: Key, rows: Sequence[Row]) -> None:
+        """The rows are all that is not stored, whatever the tail has had to drop: so this waits for nobody, as a room may have to wait for it."""
+        try:
+            with trio.fail_after(BEHIND_S):
+                fold = (await read_stored(self._log, self._parts, key, partition)).fold
+        except (StorageError, trio.TooSlowError) as error:
+            _log.warning("storing cannot fold %s by itself and tries again: %r", key, error)
+            return
+        if self._queues.get(partition) is not queue:
+            return  # it went to another worker meanwhile, and what came back with it begins later
+        for row in rows:
+            if row.place > fold.place:
+                entry = decode_entry(row.data)
+                self.decided(fold, row, entry, fold.apply(entry, row.place))
+            else:  # the stored head is later: another follower, on its way out, has stored this
+                self._pass_over(queue.by_place[row.place])
+
+    def _pass_over(self, slot: Slot) -> None:
+        self._known += not slot.known
+        slot.known = True
 
 
+def _key(row: Row) -> Key:
+    return Key(row.tenant, row.conversation)

@@ -51,18 +51,6 @@ def catch_up(tails: Tails, partition: int, key: Key, fold: Fold, applied: OnEntr
             applied(fold, row, entry, fold.apply(entry, row.place))
 
 
-async def wake(log: Log, tails: Tails, parts: Parts, key: Key, partition: int, applied: OnEntry) -> Fold:
-    """The fold as of the last row read. Waits only while the tail begins after the place it read."""
-    while True:
-        read = await read_stored(log, parts, key, partition)
-        if partition not in tails:
-            raise moved()
-        if reaches(tails, partition, read):
-            catch_up(tails, partition, key, read.fold, applied)
-            return read.fold
-        await trio.sleep(AGAIN_S)
-
-
 def moved() -> Refused:
     """The conversation is looked after elsewhere now."""
     return Refused("unavailable", "The conversation has just moved to another worker: send it again.", retry_after_ms=200)

@@ -91,7 +91,8 @@ class Worker:
 
     def is_ready(self) -> bool:
         """Whether it can serve: it has its share of the ring, and has read the log to the end it saw at start."""
-        return self.ready.is_set() and self.assembly.reader.caught_up.is_set()
+        reader = self.assembly.reader
+        return self.ready.is_set() and reader.caught_up and not reader.outdated.is_set()
 
     def take_members(self, members: Sequence[str]) -> None:
         """The live workers of the node are others now. The last one to leave keeps what is its own until it ends."""

@@ -7,7 +7,7 @@ import os
 import resource
 import signal
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 
 import trio
 
@@ -46,7 +46,7 @@ async def _serve(config: Config, world: SystemWorld, name: str) -> int:
                 _calm_collector()
                 file.write_text(f"{os.getpid()}\n")
                 _log.info("serving")
-                await _until_told(signals)
+                failed = await _until_told(signals, worker.assembly.reader.outdated)
                 file.unlink(missing_ok=True)
         except* StorageError as group:
             _log.critical("storage failed, and this worker stops: %r", group.exceptions[0])
@@ -54,18 +54,20 @@ async def _serve(config: Config, world: SystemWorld, name: str) -> int:
     return failed
 
 
-async def _until_told(signals: AsyncIterator[int]) -> None:
-    """Until a signal comes, or the parent that started us is gone."""
+async def _until_told(signals: AsyncIterator[int], outdated: trio.Event) -> int:
+    """Until a signal comes or the parent that started us is gone (0), or the log has become too new for this program (1)."""
     async with trio.open_nursery() as nursery:
 
-        async def orphaned() -> None:
-            await wait_orphaned()
+        async def until(wait: Callable[[], Awaitable[object]]) -> None:
+            await wait()
             nursery.cancel_scope.cancel()
 
-        nursery.start_soon(orphaned)
+        nursery.start_soon(until, wait_orphaned)
+        nursery.start_soon(until, outdated.wait)
         async for _ in signals:
             break
         nursery.cancel_scope.cancel()
+    return int(outdated.is_set())
 
 
 def _raise_limits() -> None:

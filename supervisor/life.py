@@ -92,7 +92,7 @@ class Life(Mailbox):
         self.scope: trio.CancelScope | None = None
         self.opened = False
         self.gone = False  # `stopped` has run too
-        self.crashed = False  # by what is no mere Exception: the house goes down with it
+        self.crashed = False  # by what is nobody's own failure: the house goes down with it
         self.culprit: object = None
         self.processed = 0
         self.last = -inf
@@ -174,6 +174,9 @@ class Life(Mailbox):
             with scope:
                 if not scope.cancel_called:
                     rests = await self._live()
+        except MemoryError:  # says nothing about this actor: what else was left half done, nobody knows
+            self.crashed = True
+            raise
         except Exception as error:  # noqa: BLE001 (a life ends here, whatever ended it; who restarts it is told)
             exit = Exit(error)
         except BaseException:

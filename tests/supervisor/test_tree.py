@@ -305,18 +305,19 @@ async def test_nothing_is_started_in_a_house_that_is_closed(autojump_clock: Mock
         await rooms.ask("r", "who")
 
 
-async def test_what_is_no_mere_exception_ends_the_house_and_everybody_still_lets_go(autojump_clock: MockClock) -> None:
-    """MemoryError's worse cousins (SystemExit, KeyboardInterrupt) are nobody's to survive."""
-    book: list[str] = []
+class Fatal(BaseException):
+    """As SystemExit and KeyboardInterrupt are."""
 
-    class Fatal(BaseException):
-        pass
+
+@pytest.mark.parametrize("fatal", [Fatal, MemoryError])
+async def test_what_is_nobodys_own_failure_ends_the_house_and_everybody_still_lets_go(autojump_clock: MockClock, fatal: type[BaseException]) -> None:
+    book: list[str] = []
 
     class Doomed(Part):
         def receive(self, message: Any) -> object:
-            raise Fatal
+            raise fatal
 
-    with pytest.RaisesGroup(Fatal, flatten_subgroups=True):
+    with pytest.RaisesGroup(fatal, flatten_subgroups=True):
         async with open_supervisor([child(book, "a", linger_in_stop=1.0), Child("b", lambda: Doomed(book, "b"))]) as supervisor:
             supervisor.ref("b").send_nowait("anything")
             await trio.sleep_forever()
