@@ -30,6 +30,8 @@ _log = logging.getLogger("actors.connection")
 MOST_OPEN = 1_024
 """Commands of one connection that may be unanswered, or wait for `hello`."""
 WITHIN_S = 30.0
+MOST_TYPED = 32
+"""Conversations typed in that a connection remembers; in the others typing ends by itself."""
 TEXT = 1
 """A text frame's opcode (RFC 6455, section 11.8)."""
 
@@ -37,7 +39,8 @@ TEXT = 1
 class Connection(Actor[Message]):
     """One client's socket. It takes commands from `hello` on; what the client sends in one go is handled in one go."""
 
-    __slots__ = ("_desk", "_early", "_greeting", "_lanes", "_open", "_requests", "_socket", "_watching", "expires_at", "name", "scope", "text")
+    __slots__ = ("_desk", "_early", "_greeting", "_lanes", "_open", "_requests", "_socket", "_typed", "_watching", "expires_at", "name", "scope",
+                 "text")
 
     mailbox: ClassVar[int] = 64
 
@@ -52,6 +55,7 @@ class Connection(Actor[Message]):
         self._requests = 0
         self._lanes = Lanes(self._start)
         self._watching: Watching | None = None
+        self._typed: dict[str, None] | None = None
 
     @property
     def user(self) -> str:
@@ -89,6 +93,8 @@ class Connection(Actor[Message]):
         if self._watching is not None and self.scope is not None:
             self._watching.close()
             self._desk.greeter.leave(self.scope)
+            for conversation in self._typed or ():
+                self._desk.router.hint(self.scope, conversation, "typing.stop", {})
 
     def _impatient(self) -> None:
         """`hello` has not come in time."""
@@ -202,9 +208,20 @@ class Connection(Actor[Message]):
         if error is not None:
             self.refuse(command, error)
         elif result is not None:
+            self._note_typing(command)
             self._say(command, result)
         if lane:
             self._lanes.leave(lane, act=False)
+
+    def _note_typing(self, command: Command) -> None:
+        """Remember the conversations typed in last: they are told when the connection ends."""
+        if command.m != "typing.start":
+            return
+        typed = self._typed = self._typed or {}
+        typed.pop(command.p["c"], None)
+        typed[command.p["c"]] = None
+        if len(typed) > MOST_TYPED:
+            del typed[next(iter(typed))]
 
     def _say(self, command: Command, result: Any) -> None:
         """The reply; a function makes it, and what belongs to it, in this very step."""

@@ -31,6 +31,7 @@ from services.kinds import parts_of
 from services.messages.service import Messages
 from services.scope import Scope
 from services.tenants import Tenants
+from services.typing.service import Typings
 from services.users.service import Users
 from services.vault.service import Vault
 from storage.ports.bus import Bus
@@ -94,7 +95,8 @@ class Assembly:
         self.users = Users(backend.documents, self.router, self.tenants, world.clock, world.rng)
         self.conversations = Conversations(self.router, self.history, backend.documents, self.users, self.tenants, world.clock, world.ids)
         self.messages = Messages(self.history, self.users, self.tenants, world.clock)
-        self.table = gather((self.conversations, self.messages, self.users))
+        self.typings = Typings(self.router)
+        self.table = gather((self.conversations, self.messages, self.users, self.typings))
         self.dispatch = Dispatch(self.table, self.router, self.tenants)
         self.followers = [Follower(TellMembers(self.history, self.tenants, self.router.submit_all), log, backend.documents, self.router.owned)]
         self._workers: set[str] = set()

@@ -1,0 +1,15 @@
+"""What clients say about typing."""
+
+from typing import Literal
+
+from msgspec import UNSET, UnsetType
+
+from services.conversations.model import Params
+
+Kind = Literal["text", "voice", "file"]
+
+
+class Typing(Params, frozen=True, omit_defaults=True):
+    c: str
+    kind: Kind | UnsetType = UNSET
+    thread: str | UnsetType = UNSET
