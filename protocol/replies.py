@@ -209,6 +209,12 @@ class SessionMade(Shape, frozen=True):
     user: User
 
 
+class Health(Shape, frozen=True):
+    """How the server is: `alive`, `ready`, `not ready`."""
+
+    status: str
+
+
 class Limit(Shape, frozen=True):
     """The limit that was met."""
 

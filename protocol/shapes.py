@@ -22,7 +22,7 @@ Nth = Annotated[int, Meta(ge=0, description="A place among the messages of a con
 Epoch = Annotated[int, Meta(description="Which life of the data this is; compared for equality only.")]
 At = Annotated[int, Meta(ge=0, description="Milliseconds since 1970 UTC.")]
 Size = Annotated[int, Meta(ge=0)]
-Emoji = Annotated[str, Meta(description="An emoji, or a short name of one.")]
+Emoji = Annotated[str, Meta(description="An emoji, or a short name of one.", extra_json_schema={"minLength": 1, "maxLength": 64})]
 Custom = Annotated[dict[str, Any], Meta(description="The application's own data, kept as it is.")]
 
 Type = Literal["direct", "group", "channel"]

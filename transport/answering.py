@@ -28,12 +28,15 @@ def answer(r: dict[str, Any], status: int) -> Response:
     return Response(write(r), status, content_type="application/json")
 
 
+def problem_members(refused: Refused, request_id: str, status: int = 0) -> dict[str, Any]:
+    """The members of problem+json. `status` where it is not the code's own."""
+    return {"type": f"urn:caas:error:{refused.code}", "title": CODES[refused.code].title, "status": status or refused.status,
+            **refused.to_wire(request_id)}
+
+
 def problem(refused: Refused, request_id: str, status: int = 0) -> Response:
     """The response that says no. `status` where it is not the code's own."""
-    wire: dict[str, Any] = {
-        "type": f"urn:caas:error:{refused.code}", "title": CODES[refused.code].title, "status": status or refused.status,
-        **refused.to_wire(request_id),
-    }
+    wire = problem_members(refused, request_id, status)
     response = Response(write(wire), status or refused.status, content_type="application/problem+json")
     if refused.retryable and refused.retry_after_ms is not None:
         response.headers["Retry-After"] = str(-(-refused.retry_after_ms // 1000))

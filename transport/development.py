@@ -9,24 +9,27 @@ from pathlib import Path
 from typing import Final
 
 import msgspec
-import trio
-from quart import Quart, Response, request
+from quart import Response, request
 
 from protocol.errors import Refused
+from protocol.examples import Example
+from protocol.replies import SessionMade
+from protocol.shapes import UserId
 from services.api_keys.service import is_loopback
 from services.applications import DEV
 from services.scope import Scope
 from services.sessions import CreateSession, Sessions
 from services.users import Profile
 from transport.answering import answer
+from transport.files import MEDIA, send_file
+from transport.openapi.pages import NamedFile
+from transport.openapi.routes import Route, Routes
+from transport.openapi.sessions import CREATE
 from transport.reading import read_as
 
 PAGE: Final = Path(__file__).parent / "page"
 
-_FILE = re.compile(r"[A-Za-z0-9_\-]+(\.[A-Za-z0-9_\-]+)+\Z")
 _HOST = re.compile(r"(\[[^\]]*\]|[^:]*)(:[0-9]+)?\Z")
-_TYPES = {".html": "text/html; charset=utf-8", ".js": "text/javascript; charset=utf-8", ".css": "text/css; charset=utf-8",
-          ".svg": "image/svg+xml", ".png": "image/png", ".ico": "image/x-icon"}
 _POLICY = ("default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; connect-src 'self' ws: wss:; "
            "base-uri 'none'; form-action 'none'; frame-ancestors 'none'")
 
@@ -34,33 +37,40 @@ _POLICY = ("default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self'
 class AskToken(msgspec.Struct, frozen=True):
     """`POST /dev/token`."""
 
-    user: str
+    user: UserId
 
 
-def add_development(app: Quart, sessions: Sessions) -> None:
+_PAGE: Final = Route(name="development.page", method="GET", path="/", summary="The page where alice and bob chat.", media=("text/html",),
+                     who="anyone", refuses=("not_found",))
+_PAGE_FILE: Final = Route(name="development.page_file", method="GET", path="/page/{name}", params=NamedFile, summary="What belongs to the page.",
+                          media=MEDIA, who="anyone", refuses=("not_found",))
+_TOKEN: Final = Route(name="development.token", method="POST", path="/dev/token", params=AskToken, answers=SessionMade, statuses=(201,), who="anyone",
+                      refuses=("not_found",), summary="A token for the asking: in the development set-up alone.",
+                      example=Example({"user": "alice"}, CREATE.example.r if CREATE.example else {}))
+
+
+def add_development(routes: Routes, sessions: Sessions) -> None:
     """`/`, `/page/<file>` and `POST /dev/token`."""
 
-    @app.get("/")
     async def page() -> Response:
         return await _file("index.html")
 
-    @app.get("/page/<name>")
     async def page_file(name: str) -> Response:
         return await _file(name)
 
-    @app.post("/dev/token")
     async def token() -> Response:
         _check_local()
         asked = await read_as(AskToken)
         return answer(await sessions.create(Scope(DEV), CreateSession(Profile(asked.user))), 201)
 
+    routes.add(_PAGE, page)
+    routes.add(_PAGE_FILE, page_file)
+    routes.add(_TOKEN, token)
+
 
 async def _file(name: str) -> Response:
     _check_local()
-    path = trio.Path(PAGE / name)
-    if _FILE.match(name) is None or path.suffix not in _TYPES or not await path.is_file():
-        raise Refused("not_found", "There is no such file.")
-    return Response(await path.read_bytes(), 200, {"Content-Security-Policy": _POLICY}, content_type=_TYPES[path.suffix])
+    return await send_file(PAGE, name, **{"Content-Security-Policy": _POLICY})
 
 
 def _check_local() -> None:

@@ -12,9 +12,12 @@ from typing import Final
 
 import trio
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest, multiprocess, values
-from quart import Quart, Response
+from quart import Response
 
+from protocol.examples import Example
+from protocol.replies import Health
 from transport.answering import answer
+from transport.openapi.routes import Route, Routes
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -88,17 +91,26 @@ class Metrics:
                 file.unlink(missing_ok=True)
 
 
-def add_health(app: Quart, ready: Callable[[], bool], metrics: Callable[[], bytes]) -> None:
+ALIVE: Final = Route(name="server.health", method="GET", path="/health", summary="Whether the process lives.", answers=Health, who="anyone",
+                     example=Example({}, {"status": "alive"}))
+READY: Final = Route(name="server.ready", method="GET", path="/ready", summary="Whether it can serve; 503 while it cannot.", answers=Health,
+                     who="anyone", besides=((503, Health, {"status": "not ready"}),), example=Example({}, {"status": "ready"}))
+FIGURES: Final = Route(name="server.metrics", method="GET", path="/metrics", summary="Figures for Prometheus, summed over the workers of the node.",
+                       media=("text/plain",), who="anyone")
+
+
+def add_health(routes: Routes, ready: Callable[[], bool], metrics: Callable[[], bytes]) -> None:
     """`/health` (alive), `/ready` (200 when it can serve, else 503) and `/metrics`."""
 
-    @app.get("/health")
     async def health() -> Response:
         return answer({"status": "alive"}, 200)
 
-    @app.get("/ready")
     async def readiness() -> Response:
         return answer({"status": "ready"}, 200) if ready() else answer({"status": "not ready"}, 503)
 
-    @app.get("/metrics")
     async def figures() -> Response:
         return Response(metrics(), 200, content_type=CONTENT_TYPE)
+
+    routes.add(ALIVE, health)
+    routes.add(READY, readiness)
+    routes.add(FIGURES, figures)

@@ -22,9 +22,11 @@ from services.sessions import CreateSession, RefreshSession, Sessions
 from transport.answering import answer, problem_of
 from transport.development import add_development
 from transport.health import add_health
+from transport.openapi.pages import add_pages
+from transport.openapi.routes import Routes, of_command
+from transport.openapi.sessions import CREATE, CREATE_ELSEWHERE, END, END_ALL, REFRESH
 from transport.reading import Reader, read_as, read_body
 
-BASE: Final = "/api/v1"
 ANSWER_WITHIN_S: Final = 30.0
 """Commands have a shorter deadline of their own (10 s for a verdict); this is for what they wait for besides."""
 
@@ -62,14 +64,15 @@ def make_app(dispatch: Dispatch, sessions: Sessions, *, ids: Ids, ready: Callabl
     app.url_map.strict_slashes = False
     app.url_map.merge_slashes = False
     _frame_requests(app, ids, noted)
+    routes = Routes(app)
     for command in dispatch.table.values():
         if command.method:
-            _add_command(app, dispatch, sessions, command, ids)
-    _add_sessions(app, sessions)
-    add_health(app, ready, metrics)
-    # /openapi.json and /docs belong here.
+            _add_command(routes, dispatch, sessions, command, ids)
+    _add_sessions(routes, sessions)
+    add_health(routes, ready, metrics)
     if dev:
-        add_development(app, sessions)
+        add_development(routes, sessions)
+    add_pages(routes)
     return app
 
 
@@ -99,7 +102,7 @@ def _request_id() -> str:
     return str(g.get("request_id", ""))
 
 
-def _add_command(app: Quart, dispatch: Dispatch, sessions: Sessions, command: Command, ids: Ids) -> None:
+def _add_command(routes: Routes, dispatch: Dispatch, sessions: Sessions, command: Command, ids: Ids) -> None:
     reader = Reader(command, ids)
 
     async def view(**path: str) -> Response:
@@ -110,7 +113,7 @@ def _add_command(app: Quart, dispatch: Dispatch, sessions: Sessions, command: Co
         r = await dispatch.call(scope, command, p)
         return answer(r, 201 if command.makes and _new(r) else 200)
 
-    app.add_url_rule(BASE + command.path.replace("{", "<").replace("}", ">"), command.name, view, methods=[command.method])
+    routes.add(of_command(command), view)
 
 
 def _new(r: Mapping[str, Any]) -> bool:
@@ -118,26 +121,27 @@ def _new(r: Mapping[str, Any]) -> bool:
     return not (r.get("duplicate") or r.get("unchanged")) and r.get("created", True) is True
 
 
-def _add_sessions(app: Quart, sessions: Sessions) -> None:
-    @app.post("/api/sessions/create")
-    @app.post(f"{BASE}/sessions/create")
+def _add_sessions(routes: Routes, sessions: Sessions) -> None:
     async def create_session() -> Response:
         scope = await caller(sessions)
         return answer(await sessions.create(scope, await read_as(CreateSession)), 201)
 
-    @app.post(f"{BASE}/sessions/refresh")
     async def refresh_session() -> Response:
         return answer(await sessions.refresh((await read_as(RefreshSession)).refresh_token), 200)
 
-    @app.delete(f"{BASE}/sessions/<session>")
     async def end_session(session: str) -> Response:
         await sessions.revoke(await caller(sessions), session)
         return answer({}, 200)
 
-    @app.delete(f"{BASE}/users/<user>/sessions")
     async def end_sessions(user: str) -> Response:
         await sessions.revoke_user(await caller(sessions), user)
         return answer({}, 200)
+
+    routes.add(CREATE, create_session)
+    routes.add(CREATE_ELSEWHERE, create_session)
+    routes.add(REFRESH, refresh_session)
+    routes.add(END, end_session)
+    routes.add(END_ALL, end_sessions)
 
 
 async def caller(sessions: Sessions) -> Scope:
