@@ -98,7 +98,10 @@ COMMANDS: dict[str, Example] = {
                                                                       {"user": "carol", "status": "offline", "last_seen_at": AT - 600_000}]}),
     "presence.unwatch": Example({"users": ["bob"]}, {}),
     "user.get": Example({"users": ["alice", "bob"]}, {"items": [ALICE, BOB]}),
-    "user.update": Example({"display_name": "Alice", "op": OP}, {"user": ALICE}),
+    "user.show": Example({"user": "alice"}, {"user": ALICE}),
+    "user.list": Example({"limit": 50}, {"items": [ALICE, BOB], "next": CURSOR}),
+    "user.update": Example({"user": "alice", "display_name": "Alice", "op": OP}, {"user": ALICE}),
+    "user.put": Example({"user": "alice", "display_name": "Alice", "custom": {"plan": "pro"}, "op": OP}, {"user": ALICE, "created": False}),
     "user.block": Example({"user": "mallory", "op": OP}, _act(4)),
     "user.unblock": Example({"user": "mallory", "op": OP}, _act(5)),
 }
