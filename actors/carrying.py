@@ -9,7 +9,7 @@ from actors.messages import Ask, Listen, Message, Signal, Submit, Unlisten
 from services.acts import Act, Verdict, View
 from services.scope import Scope
 
-_ACT = ("conversation", "kind", "op", "digest", "facts", "body", "actor", "external", "after")
+_ACT = ("conversation", "kind", "op", "digest", "facts", "body", "actor", "external", "after", "refusal", "moot")
 
 
 def carry(key: Key, message: Message) -> list[Any]:

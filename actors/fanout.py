@@ -171,7 +171,7 @@ class Fanout:
         while audience.last < head and audience.watchers:
             scope = Scope(audience.key.tenant)
             passage = await self._history.after(scope, audience.key.conversation, audience.last, PAGE, own=audience.key.conversation[:1] == "~")
-            for push in await self._history.pushes(scope, passage.rows, _shown_as(passage.view)):
+            for push in await self._history.pushes(scope, passage.rows, _shown_as(passage.view), passage.view):
                 self._pass_on(audience, push["s"], pack(push), ())
             if not passage.rows:
                 break

@@ -346,7 +346,7 @@ class Room(Actor[Message]):
         stored, recent = self._house.tails.stored(self._partition), self._recent
         while recent and recent[0].place <= stored:
             recent.popleft()
-        recent.append(Recent(outcome.seq, outcome.n, row.place, without_body(row.data) if outcome.hidden else row.data))
+        recent.append(Recent(outcome.seq, outcome.n, row.place, entry.kind, without_body(row.data) if outcome.hidden else row.data))
         if removed := removed_by(entry.facts):
             self._recent = without(recent, removed)
         if self._listeners and outcome.seq > self._told:
@@ -468,7 +468,7 @@ class Room(Actor[Message]):
         stored, recent = self._house.tails.stored(self._partition), self._recent
         while recent and recent[0].place <= stored:
             recent.popleft()
-        return view(self._fold, self._house.log.epoch, recent, message.scope, message.view)
+        return view(self._fold, self._house.log.epoch, self._house.kinds, list(recent), message.scope, message.view)
 
     def _answer_ahead(self, fold: Fold) -> None:
         waiting, self._ahead = self._ahead, []

@@ -1,13 +1,14 @@
 """What a room tells of its conversation, and to whom. Pure."""
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 from protocol.errors import Refused
 from services.acts import View
 from services.deciding import Fold
 from services.heads import head_of
+from services.kinds import Kinds
 from services.rights import CAPABILITIES, capabilities, named, stranger
 from services.scope import Scope
 from storage.ports.entry import Place, decode_entry, without_body
@@ -19,20 +20,24 @@ class Recent(NamedTuple):
     seq: int
     n: int
     place: Place
+    kind: str
     data: bytes
 
 
-def view(fold: Fold, epoch: int, recent: Iterable[Recent], scope: Scope, asked: View) -> dict[str, Any]:
+def view(fold: Fold, epoch: int, kinds: Kinds, recent: Sequence[Recent], scope: Scope, asked: View) -> dict[str, Any]:
     """What this scope may know. Raises Refused."""
     told = {"head": head_of(fold), "epoch": epoch, **_standing(fold, scope, own=asked.own)}
     if asked.what == "members":
         told["rows"] = members(fold, asked.after, asked.limit)
     if asked.what == "read":
-        rows = list(recent)
-        told["stored"] = rows[0].seq - 1 if rows else fold.seq
+        told["stored"] = recent[0].seq - 1 if recent else fold.seq
         before = asked.before or fold.seq + 1
-        wanted = [(row.seq, row.n, row.data) for row in rows if asked.after < row.seq < before]
+        wanted = [(row.seq, row.n, row.data) for row in recent if asked.after < row.seq < before]
         told["rows"] = wanted[: asked.limit] if asked.limit else wanted
+    if asked.what in ("read", "find"):
+        told["late"] = [(row.seq, row.n, tuple(row.place), row.data) for row in recent if kinds[row.kind].amending]
+    if asked.what == "find":
+        told["found"] = [(row.seq, row.n, row.data) for row in recent if decode_entry(row.data).op == asked.op]
     return told
 
 

@@ -155,7 +155,7 @@ class Watching:
         """Send one page; True when the watch is live (or over)."""
         try:
             passage = await self._history.after(self._scope, watch.audience.key.conversation, watch.last, PAGE, own=watch.wire == "me")
-            pushes = await self._history.pushes(self._scope, passage.rows, "me" if watch.wire == "me" else "")
+            pushes = await self._history.pushes(self._scope, passage.rows, "me" if watch.wire == "me" else "", passage.view)
         except Refused as refused:
             return await self._refused(watch, refused)
         if watch.over or self._client.closed:

@@ -28,7 +28,11 @@ from services.conversations.follow import TellMembers
 from services.conversations.service import Conversations
 from services.history import History
 from services.kinds import parts_of
+from services.lately import Lately
+from services.messages.changing import Changing
+from services.messages.current import Current
 from services.messages.service import Messages
+from services.reactions.service import Reactions
 from services.scope import Scope
 from services.tenants import Tenants
 from services.typing.service import Typings
@@ -85,18 +89,26 @@ class Assembly:
         self.tenant_actors: Directory[Enter | Leave] = Directory(tree, "tenants", self._tenant)
         self._limits = limits
         self.router = Router(me, self.rooms, links, log.partitions)
-        self.history = History(self.router, log, self.vault, KINDS)
+        self.users = Users(backend.documents, self.router, self.tenants, world.clock, world.rng)
+        self.lately = Lately(backend.documents, KINDS)
+        self.history = History(self.router, log, self.lately, self.vault, KINDS, self.users)
         self.fanout = Fanout(self.router, self.history, errands, frame)
         self.house = House(node=me, worker=me, log=log, documents=backend.documents, counters=backend.counters, kinds=KINDS, parts=parts,
                            vault=self.vault, clock=world.clock, rng=world.rng, errands=errands, boot=boot, tails=self.tails, storer=self.storer,
                            deadlines=self.deadlines, alarms=self.alarms, spread=Spreader(me, self.fanout, links.tell), rooms=self.router,
                            ephemeral=PARTS)
         self.reader = Reader(log, self.tails, self.storer, self.router.deliver)
-        self.users = Users(backend.documents, self.router, self.tenants, world.clock, world.rng)
         self.conversations = Conversations(self.router, self.history, backend.documents, self.users, self.tenants, world.clock, world.ids)
-        self.messages = Messages(self.history, self.users, self.tenants, world.clock)
-        self.typings = Typings(self.router)
-        self.table = gather((self.conversations, self.messages, self.users, self.typings))
+        current = Current(self.router, self.history, self.users, self.tenants)
+        self.messages = Messages(self.history, current, self.users, self.tenants, world.clock)
+        self.table = gather((
+            self.conversations,
+            self.messages,
+            Changing(current, self.users, self.tenants, world.clock, world.ids),
+            Reactions(self.router, current, self.tenants, world.clock, world.ids),
+            self.users,
+            Typings(self.router),
+        ))
         self.dispatch = Dispatch(self.table, self.router, self.tenants)
         self.followers = [Follower(TellMembers(self.history, self.tenants, self.router.submit_all), log, backend.documents, self.router.owned)]
         self._workers: set[str] = set()

@@ -27,6 +27,10 @@ class Act(msgspec.Struct, frozen=True, gc=False):
     external: str = ""
     after: bytes | None = None
     """The sender's previous act here that must come first."""
+    refusal: str = ""
+    """A code: what an early look found against it. A repeat of an accepted act has its first answer all the same."""
+    moot: bool = False
+    """An early look found that it would change nothing."""
 
 
 class Verdict(msgspec.Struct, frozen=True, gc=False):
@@ -49,7 +53,7 @@ class Asked(msgspec.Struct, frozen=True, gc=False):
 
 
 class View(msgspec.Struct, frozen=True, gc=False):
-    """What somebody wants to know of a conversation: `what` is about, members or read."""
+    """What somebody wants to know of a conversation: `what` is about, members, read or find."""
 
     what: str = "about"
     after: int = 0
@@ -59,6 +63,8 @@ class View(msgspec.Struct, frozen=True, gc=False):
     """The server asks for a user's own personal conversation."""
     floor: int = 0
     """A seq that the client has seen: the room waits for it for a moment."""
+    op: bytes = b""
+    """The act to find."""
 
 
 class Rooms(Protocol):
@@ -82,6 +88,7 @@ class Rooms(Protocol):
 
         about: {head (services/heads.py), role, capabilities, epoch}; members: that, and rows [(user, role, at, nth)] by nth,
         after `after`; read: that, and `stored` (all up to this seq is in storage) and rows [(seq, n, data)] beyond it, in
-        order, after < seq < before.
+        order, after < seq < before, and `late`; find: that, `found` ([(seq, n, data)], when the act `op` is not stored yet) and
+        `late`: rows [(seq, n, place, data)] of entries that amend documents and are not stored yet.
         """
         ...

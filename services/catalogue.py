@@ -4,6 +4,7 @@ from services.conversations import fold as conversations
 from services.conversations.showing import render_created, trim_added, trim_removed
 from services.kinds import Kind, Kinds
 from services.messages import fold as messages
+from services.reactions import fold as reactions
 from services.users import fold as users
 
 KINDS: Kinds = {
@@ -11,8 +12,15 @@ KINDS: Kinds = {
     "member.added": Kind("member.added", conversations.decide_member_added, trim=trim_added),
     "member.removed": Kind("member.removed", conversations.decide_member_removed, trim=trim_removed),
     "floor.raised": Kind("skip", conversations.decide_floor),
-    "message.new": Kind("message.new", messages.decide_message, messages.render_message, alone=False),
-    "message.reply": Kind("message.new", messages.decide_message, messages.render_message, alone=False),
+    "message.new": Kind("message.new", messages.decide_message, messages.render_message, stub=messages.tombstone, alone=False),
+    "message.reply": Kind("message.new", messages.decide_message, messages.render_message, stub=messages.tombstone, alone=False),
+    "message.edited": Kind("message.updated", messages.decide_edited, messages.render_edited, amends=messages.amend_edited, alone=False),
+    "message.deleted": Kind("message.deleted", messages.decide_deleted, amends=messages.amend_deleted, alone=False),
+    "message.pinned": Kind("message.pinned", messages.decide_pin, amends=messages.amend_pinned, alone=False),
+    "message.unpinned": Kind("message.unpinned", messages.decide_pin, amends=messages.amend_unpinned, alone=False),
+    "message.hidden": Kind("message.hidden", messages.decide_hidden, amends=messages.amend_hidden, alone=False),
+    "reaction.added": Kind("reaction.added", reactions.decide_reaction, amends=reactions.amend_added, alone=False),
+    "reaction.removed": Kind("reaction.removed", reactions.decide_reaction, amends=reactions.amend_removed, alone=False),
     "conversation.joined": Kind("conversation.joined", conversations.decide_server_alone, alone=False),
     "conversation.left": Kind("conversation.left", conversations.decide_server_alone, alone=False),
     **users.KINDS,

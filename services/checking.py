@@ -73,10 +73,12 @@ def _look(fold: Fold, act: Act, op: bytes, stored: Place) -> Checked:
 
 
 def _decided(fold: Fold, kinds: Kinds, act: Act) -> Checked:
+    if act.refusal:
+        raise refusal(act.refusal, act.kind)
     decision = fold.decide(act.kind, act.op, act)
     if decision.refusal:
         raise refusal(decision.refusal, act.kind)
-    left = kinds[act.kind].trim(fold, act)
+    left = None if act.moot else kinds[act.kind].trim(fold, act)
     if left is None:
         return Checked(ANSWER, act, Verdict(fold.seq, unchanged=True))
     return Checked(APPEND, left)

@@ -1,6 +1,6 @@
 """What happened in a conversation, read back: from storage as far as storage is, from the room beyond. Dense, or refused."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 import msgspec
@@ -9,6 +9,8 @@ from protocol.errors import Refused
 from protocol.ids import joined
 from services.acts import Rooms, View
 from services.kinds import Kinds
+from services.lately import Lately
+from services.overlays import COLLECTION, overlay_key
 from services.scope import Scope
 from storage.ports.entry import NOWHERE, Entry, decode_entry
 from storage.ports.errors import Damaged
@@ -39,6 +41,14 @@ class Opener(Protocol):
     def open(self, tenant: str, key: str, aad: bytes, sealed: bytes) -> bytes | None: ...
 
 
+class People(Protocol):
+    """Who wrote something."""
+
+    async def of_internal(self, scope: Scope, users: Sequence[str]) -> dict[str, dict[str, Any]]:
+        """What the wire shows of them, by internal id."""
+        ...
+
+
 class Passage(NamedTuple):
     """Rows of a conversation in order, and what its room said of it when they were read."""
 
@@ -55,8 +65,9 @@ def sealed_for(tenant: str, conversation: str, op: bytes) -> bytes:
 class History:
     """Reads entries, and renders them as pushes."""
 
-    def __init__(self, rooms: Rooms, log: Log, opener: Opener, kinds: Kinds) -> None:
-        self._rooms, self._log, self._opener, self._kinds = rooms, log, opener, kinds
+    def __init__(self, rooms: Rooms, log: Log, lately: Lately, opener: Opener, kinds: Kinds, people: People) -> None:
+        self._rooms, self._log, self._opener, self._kinds, self._people = rooms, log, opener, kinds, people
+        self.lately = lately
 
     async def after(self, scope: Scope, conversation: str, after: int, limit: int, *, own: bool = False) -> Passage:
         """The next entries after a seq, oldest first."""
@@ -79,15 +90,50 @@ class History:
         kept = within(rows[-limit:][::-1])[::-1] if newest else within(rows[:limit])
         return Passage(kept, view, len(rows) > len(kept))
 
+    async def find(self, scope: Scope, conversation: str, op: bytes) -> Passage:
+        """The entry of an act: one row, or none."""
+        view = await self._rooms.view(scope, conversation, View("find", op=op))
+        rows = [StoredRow(seq, n, NOWHERE, data) for seq, n, data in view["found"]]
+        if not rows and (row := await self._log.find(scope, conversation, op)) is not None and row.seq <= view["head"]["seq"]:
+            rows = [row]
+        return Passage(rows, view, False)
+
+    async def these(self, scope: Scope, conversation: str, seqs: Sequence[int], view: Mapping[str, Any]) -> list[StoredRow]:
+        """The entries with these seqs, as a view has them: from storage, and those beyond it that amend."""
+        late = [StoredRow(seq, n, NOWHERE, data) for seq, n, _, data in view["late"] if seq in seqs]
+        missing = sorted(set(seqs) - {row.seq for row in late})
+        return [*(await self._log.entries(scope, conversation, 0, missing[-1] + 1, len(missing), seqs=missing) if missing else ()), *late]
+
     async def last_message(self, scope: Scope, conversation: str, seq: int) -> dict[str, Any]:
         """`{last_message: ...}` from storage, by its seq; nothing while it is not stored."""
         rows = await self._log.entries(scope, conversation, seq - 1, seq + 1, 1)
         shown = [push["p"] for push in await self.pushes(scope, rows) if "p" in push]
         return {"last_message": shown[0]} if shown else {}
 
-    async def pushes(self, scope: Scope, rows: Sequence[StoredRow], shown_as: str = "") -> list[dict[str, Any]]:
-        """The rows as pushes. `shown_as` is the conversation's name on the wire, where it is not its own."""
-        return [self._push(entry, row, body, shown_as) for entry, row, body in await self.opened(scope, rows)]
+    async def pushes(self, scope: Scope, rows: Sequence[StoredRow], shown_as: str = "",
+                     view: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
+        """The rows as pushes. `shown_as` is the conversation's name on the wire, where it is not its own; `view` what its room said
+        when they were read."""
+        opened = await self.opened(scope, rows)
+        gone = [(entry, row) for entry, row, body in opened if body is None and entry.kind in self._kinds]
+        stubs = await self.stubs(scope, gone, view) if gone else {}
+        return [self._push(entry, row, body, shown_as, stubs) for entry, row, body in opened]
+
+    async def stubs(self, scope: Scope, gone: Sequence[tuple[Entry, StoredRow]], view: Mapping[str, Any] | None = None) -> dict[int, dict[str, Any]]:
+        """What is shown of entries whose bodies are gone, by seq."""
+        shown = [(entry, row) for entry, row in gone if self._kinds[entry.kind].stub is not None]
+        if not shown:
+            return {}
+        conversation = shown[0][0].conversation
+        keys = [overlay_key(conversation, entry.op) for entry, _ in shown]
+        overlays = await self.lately.read(scope, conversation, view or {"late": ()}, COLLECTION, keys)
+        people = await self._people.of_internal(scope, [entry.actor for entry, _ in shown])
+        stubs = {}
+        for (entry, row), key in zip(shown, keys, strict=True):
+            stub, author = self._kinds[entry.kind].stub, people.get(entry.actor, {}).get("id", "")
+            assert stub is not None
+            stubs[row.seq] = stub(entry, row.seq, row.n, author, overlays.get(key, {}).get("removed_at", entry.at))
+        return stubs
 
     async def opened(self, scope: Scope, rows: Sequence[StoredRow]) -> list[tuple[Entry, StoredRow, dict[str, Any] | None]]:
         """Entries with their bodies; None for a body that has been removed."""
@@ -105,7 +151,10 @@ class History:
             return None
         return None if plain is None else _decode_body(plain)
 
-    def _push(self, entry: Entry, row: StoredRow, body: dict[str, Any] | None, shown_as: str) -> dict[str, Any]:
+    def _push(self, entry: Entry, row: StoredRow, body: dict[str, Any] | None, shown_as: str, stubs: Mapping[int, Any]) -> dict[str, Any]:
+        if body is None and row.seq in stubs:
+            name = shown_as or entry.conversation
+            return {"t": self._kinds[entry.kind].push, "c": name, "s": row.seq, "at": entry.at, "p": stubs[row.seq]}
         return render_push(self._kinds, entry, row.seq, row.n, body, shown_as)
 
 

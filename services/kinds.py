@@ -38,8 +38,16 @@ class Kind(msgspec.Struct, frozen=True):
     """What is left of an allowed act to append; None when it would change nothing."""
     amends: Callable[[Entry, int, int], Sequence[Amend]] = _none
     """What storing it does to documents besides the fold's own, from the entry, its seq and n."""
+    stub: Callable[[Entry, int, int, str, int], Body] | None = None
+    """What is shown when the body is gone, from the entry, its seq and n, its author's id for the company and when it was removed
+    (ms). None: nothing is."""
     alone: bool = True
     """Whether what comes after it in a room must wait for its verdict, because it may change rights."""
+
+    @property
+    def amending(self) -> bool:
+        """Whether storing it changes documents besides the fold's own."""
+        return self.amends is not _none
 
 
 Kinds = Mapping[str, Kind]

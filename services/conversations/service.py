@@ -79,7 +79,7 @@ class Conversations:
         head, epoch, floor = passage.view["head"]["seq"], passage.view["epoch"], passage.view["head"]["floor"][0]
         if p.epoch not in (UNSET, epoch):
             return {"entries": [], "head": head, "epoch": epoch, "more": False, "gap": {"from": 1, "to": head}}
-        entries = await self._history.pushes(scope, passage.rows, "me" if own else "")
+        entries = await self._history.pushes(scope, passage.rows, "me" if own else "", passage.view)
         gap = {"gap": {"from": p.after + 1, "to": floor}} if p.after < floor else {}
         return {"entries": entries, "head": head, "epoch": epoch, "more": passage.more, **gap}
 

@@ -1,6 +1,6 @@
 """What clients say about messages."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
@@ -38,6 +38,34 @@ class Send(Params, frozen=True, omit_defaults=True):
     custom: dict[str, Any] | UnsetType = UNSET
     silent: bool | UnsetType = UNSET
     after: str | UnsetType = UNSET
+
+
+class Edit(Params, frozen=True, omit_defaults=True):
+    c: str
+    id: str
+    text: str | UnsetType | None = UNSET
+    attachments: list[Attachment] | UnsetType | None = UNSET
+    mentions: list[str] | UnsetType | None = UNSET
+    custom: dict[str, Any] | UnsetType | None = UNSET
+    op: str | UnsetType = UNSET
+
+
+class Delete(Params, frozen=True, omit_defaults=True):
+    c: str
+    id: str
+    for_: Literal["all", "me"] = msgspec.field(name="for", default="all")
+    op: str | UnsetType = UNSET
+
+
+class Pin(Params, frozen=True, omit_defaults=True):
+    c: str
+    id: str
+    op: str | UnsetType = UNSET
+
+
+class One(Params, frozen=True, omit_defaults=True):
+    c: str
+    id: str
 
 
 class Listing(Params, frozen=True, omit_defaults=True):

@@ -1,5 +1,6 @@
 """What is refused of a message before its conversation is asked. Pure."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from msgspec import UNSET
@@ -8,25 +9,43 @@ from protocol import limits
 from protocol.errors import Refused, too_large
 from protocol.ids import parse_act
 from services.conversations.rules import check_custom, check_users
-from services.messages.model import Send
+from services.messages.model import Edit, Send
 
 
 def check_message(p: Send) -> None:
     """Its shape and its sizes."""
-    if p.text is not UNSET:
-        check_text(p.text)
-    if p.attachments is not UNSET and len(p.attachments) > limits.ATTACHMENTS:
-        raise too_large("attachments", limits.ATTACHMENTS, len(p.attachments), "attachments")
-    if p.mentions is not UNSET:
-        check_mentions(p.mentions)
-    if p.custom is not UNSET:
-        check_custom(p.custom)
+    check_content(p)
     if p.type == "system":
         raise Refused("forbidden", "Only the server sends messages of type `system`: choose another type.", field="type")
     if p.text is UNSET and p.attachments is UNSET and p.custom is UNSET:
         raise Refused("bad_request", "A message needs `text`, `attachments` or `custom`.", field="text")
     for field in ("reply_to", "thread"):
         check_reference(getattr(p, field), field)
+
+
+def check_content(p: Send | Edit) -> None:
+    """What can be said, and said anew."""
+    if p.text is not UNSET and p.text is not None:
+        check_text(p.text)
+    if p.attachments and len(p.attachments) > limits.ATTACHMENTS:
+        raise too_large("attachments", limits.ATTACHMENTS, len(p.attachments), "attachments")
+    if p.mentions:
+        check_mentions(p.mentions)
+    if p.custom is not None:
+        check_custom(p.custom)
+
+
+def check_edit(p: Edit) -> None:
+    """Its shape and its sizes; it has to change something."""
+    check_content(p)
+    if all(getattr(p, name) is UNSET for name in ("text", "attachments", "mentions", "custom")):
+        raise Refused("bad_request", "An edit needs `text`, `attachments`, `mentions` or `custom`.", field="text")
+
+
+def check_left(body: Mapping[str, Any]) -> None:
+    """An edit leaves something of the message."""
+    if all(body.get(name) is None for name in ("text", "attachments", "custom")):
+        raise Refused("bad_request", "A message needs `text`, `attachments` or `custom`: delete it instead.", field="text")
 
 
 def check_text(text: str) -> None:

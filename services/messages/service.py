@@ -15,11 +15,14 @@ from services.commands import command
 from services.conversations.rules import check_conversation, checked_op, page_size
 from services.conversations.service import People, flags
 from services.digests import said
-from services.history import History, Passage
-from services.messages.model import Listing, Send
+from services.history import History
+from services.messages.changing import checked_message
+from services.messages.current import KINDS, Current
+from services.messages.model import Listing, One, Send
 from services.messages.rules import check_message
 from services.scope import Scope
 from services.tenants import Tenants
+from storage.ports.entry import decode_entry
 
 _NOT_TOLD = frozenset({"c", "id", "after"})
 _END = 2**53
@@ -29,8 +32,8 @@ _to_builtins = msgspec.to_builtins
 class Messages:
     """Messages in conversations."""
 
-    def __init__(self, history: History, people: People, tenants: Tenants, clock: Clock) -> None:
-        self._history, self._people, self._tenants, self._clock = history, people, tenants, clock
+    def __init__(self, history: History, current: Current, people: People, tenants: Tenants, clock: Clock) -> None:
+        self._history, self._current, self._people, self._tenants, self._clock = history, current, people, tenants, clock
 
     @command("message.send", "POST /conversations/{c}/messages", answers=replies.Sent, makes=True, needs=("send",), keyed="id")
     def send(self, scope: Scope, p: Send) -> Asked | Awaitable[Asked]:
@@ -42,6 +45,16 @@ class Messages:
             raise Refused("forbidden", "The application itself cannot send: say who does, with `CAAS-User`.")
         asked = Asked(self._act(scope, p, op), lambda verdict: _answer(p.id, verdict))
         return self._mentioning(scope, p, asked) if p.mentions else asked
+
+    @command("message.get", "GET /conversations/{c}/messages/{id}", answers=replies.MessageSeen)
+    async def get(self, scope: Scope, p: One) -> dict[str, Any]:
+        """A message as it is, and the texts it had before."""
+        passage = await self._history.find(scope, p.c, checked_message(p.c, p.id))
+        known = [row for row in passage.rows if decode_entry(row.data).kind in KINDS]
+        shown = await self._current.messages(scope, p.c, passage._replace(rows=known))
+        if not shown:
+            raise Refused("not_found", "There is no such message.", field="id")
+        return {"message": shown[0], "edits": await self._current.earlier(scope, p.c, passage)}
 
     @command("message.list", "GET /conversations/{c}/messages", answers=replies.MessagePage)
     async def read(self, scope: Scope, p: Listing) -> dict[str, Any]:
@@ -63,8 +76,8 @@ class Messages:
         digest = self._tenants.known(scope.tenant).digest("message.send", scope.user, fields)
         told = {name: value for name, value in fields.items() if name not in _NOT_TOLD}
         body = {"sender": scope.external, "type": "text", **told}
-        facts = {"thread": p.thread} if p.thread is not UNSET else {}
-        kind = "message.reply" if facts else "message.new"
+        kind = "message.new" if p.thread is UNSET else "message.reply"
+        facts = {name: told[name] for name in ("thread", "type") if name in told and told[name] != "text"}
         after = parse_act(p.after) if p.after is not UNSET else None
         if p.after is not UNSET and after is None:
             raise Refused("bad_request", "`after` must be the id of your previous message, a lower-case UUIDv7.", field="after")
@@ -81,16 +94,16 @@ class Messages:
 
     async def _page(self, scope: Scope, c: str, after: int, before: int, size: int, *, newest: bool) -> dict[str, Any]:
         passage = await self._history.around(scope, c, after, before, size, ("message.new",), newest=newest)
-        items = await self._messages(scope, passage)
-        earlier = items and (passage.more if newest else after > 0)
-        later = items and (before < _END if newest else passage.more)
-        return _paged(items, bool(earlier), bool(later))
+        items = await self._current.messages(scope, c, passage)
+        earlier = passage.more if newest else after > 0
+        later = before < _END if newest else passage.more
+        return _paged(items, [row.seq for row in passage.rows], earlier, later)
 
     async def _around(self, scope: Scope, c: str, middle: int, size: int) -> dict[str, Any]:
         left = await self._history.around(scope, c, 0, middle + 1, size // 2 + 1, ("message.new",), newest=True)
         right = await self._history.around(scope, c, middle, _END, size - len(left.rows), ("message.new",), newest=False)
-        items = await self._messages(scope, left) + await self._messages(scope, right)
-        return _paged(items, left.more, right.more)
+        items = await self._current.messages(scope, c, left) + await self._current.messages(scope, c, right)
+        return _paged(items, [row.seq for row in (*left.rows, *right.rows)], left.more, right.more)
 
     async def _thread(self, scope: Scope, p: Listing, size: int) -> dict[str, Any]:
         """Replies are found by reading on among all replies of the conversation until a page is full."""
@@ -99,17 +112,14 @@ class Messages:
         items: list[dict[str, Any]] = []
         while True:
             passage = await self._history.around(scope, p.c, after, before, 100, ("message.reply",), newest=newest)
-            fresh = [item for item in await self._messages(scope, passage) if item.get("thread") == p.thread]
+            fresh = [item for item in await self._current.messages(scope, p.c, passage) if item.get("thread") == p.thread]
             items = fresh + items if newest else items + fresh
             if not passage.more or len(items) > size:
                 break
             after, before = (after, passage.rows[0].seq) if newest else (passage.rows[-1].seq, before)
         more = passage.more or len(items) > size
         items = items[-size:] if newest else items[:size]
-        return _paged(items, more if newest else bool(p.after), more if not newest else bool(p.before))
-
-    async def _messages(self, scope: Scope, passage: Passage) -> list[dict[str, Any]]:
-        return [push["p"] for push in await self._history.pushes(scope, passage.rows) if "p" in push]
+        return _paged(items, [item["seq"] for item in items], more if newest else bool(p.after), more if not newest else bool(p.before))
 
 
 def _answer(id_: str, verdict: Verdict) -> dict[str, Any]:
@@ -117,11 +127,12 @@ def _answer(id_: str, verdict: Verdict) -> dict[str, Any]:
     return {"id": id_, "seq": verdict.seq, **placed, "sent_at": verdict.at, **flags(verdict)}
 
 
-def _paged(items: list[dict[str, Any]], earlier: bool, later: bool) -> dict[str, Any]:
+def _paged(items: list[dict[str, Any]], seqs: Sequence[int], earlier: bool, later: bool) -> dict[str, Any]:
+    """`seqs`: those that were looked at, hidden ones too."""
     page: dict[str, Any] = {"items": items}
-    if items and earlier:
-        page["prev"] = items[0]["seq"]
-    if items and later:
-        page["next"] = items[-1]["seq"]
+    if seqs and earlier:
+        page["prev"] = seqs[0]
+    if seqs and later:
+        page["next"] = seqs[-1]
     return page
 

@@ -9,7 +9,7 @@ from storage.embedded.database import Settings
 from storage.embedded.desk import Desk
 from storage.embedded.feed import Feed
 from storage.embedded.readers import Readers
-from storage.embedded.reading import read_after, read_by_op, read_ends, read_entries, read_loaded, read_log, read_places
+from storage.embedded.reading import Between, read_after, read_by_op, read_ends, read_entries, read_loaded, read_log, read_places
 from storage.embedded.steps import Step, prepare_step, write_step
 from storage.embedded.transaction import Transaction
 from storage.embedded.writer import Handed, Switch
@@ -74,9 +74,10 @@ class EmbeddedLog:
         return await self._readers.read(partial(read_loaded, self._settings, scope.tenant, conversation, partition))
 
     async def entries(self, scope: Tenanted, conversation: str, after: int, before: int, limit: int, *,
-                      newest: bool = False, kinds: Sequence[str] = ()) -> Sequence[StoredRow]:
+                      newest: bool = False, kinds: Sequence[str] = (), seqs: Sequence[int] = ()) -> Sequence[StoredRow]:
         """See the port."""
-        return await self._readers.read(partial(read_entries, self._settings, scope.tenant, conversation, after, before, limit, newest, kinds))
+        between = Between(after, before, limit, newest, kinds, seqs)
+        return await self._readers.read(partial(read_entries, self._settings, scope.tenant, conversation, between))
 
     async def find(self, scope: Tenanted, conversation: str, op: bytes) -> StoredRow | None:
         """See the port."""

@@ -2,13 +2,25 @@
 
 import sqlite3
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from storage.embedded.database import Settings
 from storage.embedded.statements import marks
 from storage.embedded.transaction import decode
 from storage.ports.entry import NOWHERE, Place
 from storage.ports.log import Loaded, Row, Stored, StoredRow
+
+
+class Between(NamedTuple):
+    """Which stored entries of a conversation: see `entries` of the port."""
+
+    after: int
+    before: int
+    limit: int
+    newest: bool = False
+    kinds: Sequence[str] = ()
+    seqs: Sequence[int] = ()
+
 
 _CONVERSATION = "(SELECT id FROM conversations WHERE tenant = ? AND name = ?)"
 _COLLECTION = "(SELECT id FROM collections WHERE tenant = ? AND name = ?)"
@@ -32,7 +44,7 @@ def read_loaded(settings: Settings, tenant: str, conversation: str, partition: i
     if head is None or head[0] is None:
         return Loaded(stored, None, _parts(connection, tenant, conversation), ())
     doc = decode(head[0])
-    window = read_entries(settings, tenant, conversation, doc["window"] - 1, doc["seq"] + 1, -1, False, (), connection)
+    window = read_entries(settings, tenant, conversation, Between(doc["window"] - 1, doc["seq"] + 1, -1), connection)
     return Loaded(stored, doc, _parts(connection, tenant, conversation), window)
 
 
@@ -43,15 +55,15 @@ def _parts(connection: sqlite3.Connection, tenant: str, conversation: str) -> li
     return [decode(doc) for (doc,) in rows]
 
 
-def read_entries(settings: Settings, tenant: str, conversation: str, after: int, before: int, limit: int, newest: bool,
-                 kinds: Sequence[str], connection: sqlite3.Connection) -> list[StoredRow]:
+def read_entries(settings: Settings, tenant: str, conversation: str, of: Between, connection: sqlite3.Connection) -> list[StoredRow]:
     """Stored entries between two seqs, in order."""
-    wanted = f"AND kind IN (SELECT id FROM kinds WHERE name IN ({marks(kinds)}))" if kinds else ""
-    select = f"""{_ENTRY} WHERE stored.conversation = {_CONVERSATION} AND seq > ? AND seq < ? {wanted}
-        ORDER BY seq {'DESC' if newest else 'ASC'} LIMIT ?"""
-    rows = connection.execute(select, (tenant, conversation, after, before, *kinds, limit)).fetchall()
+    wanted = f"AND kind IN (SELECT id FROM kinds WHERE name IN ({marks(of.kinds)}))" if of.kinds else ""
+    these = f"AND seq IN ({marks(of.seqs)})" if of.seqs else ""
+    select = f"""{_ENTRY} WHERE stored.conversation = {_CONVERSATION} AND seq > ? AND seq < ? {wanted} {these}
+        ORDER BY seq {'DESC' if of.newest else 'ASC'} LIMIT ?"""
+    rows = connection.execute(select, (tenant, conversation, of.after, of.before, *of.kinds, *of.seqs, of.limit)).fetchall()
     found = [StoredRow(seq, n, settings.place(offset), data) for seq, n, offset, data in rows]
-    return found[::-1] if newest else found
+    return found[::-1] if of.newest else found
 
 
 def read_by_op(settings: Settings, tenant: str, conversation: str, op: bytes, connection: sqlite3.Connection) -> StoredRow | None:

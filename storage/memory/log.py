@@ -59,10 +59,10 @@ class MemoryLog:
         return self._store.load(scope.tenant, conversation, partition)
 
     async def entries(self, scope: Tenanted, conversation: str, after: int, before: int, limit: int, *,
-                      newest: bool = False, kinds: Sequence[str] = ()) -> Sequence[StoredRow]:
+                      newest: bool = False, kinds: Sequence[str] = (), seqs: Sequence[int] = ()) -> Sequence[StoredRow]:
         """See the port."""
         await trio.lowlevel.checkpoint()
-        return self._store.entries(scope.tenant, conversation, after, before, limit, newest, kinds)
+        return self._store.entries(scope.tenant, conversation, after, before, limit, newest, kinds, seqs)
 
     async def find(self, scope: Tenanted, conversation: str, op: bytes) -> StoredRow | None:
         """See the port."""

@@ -125,11 +125,11 @@ class Store:
         return Loaded(self.places.get(partition, NOWHERE), head.doc if head else None, parts, window)
 
     def entries(self, tenant: str, conversation: str, after: int, before: int, limit: int, newest: bool = False,
-                kinds: Sequence[str] = ()) -> list[StoredRow]:
+                kinds: Sequence[str] = (), seqs: Sequence[int] = ()) -> list[StoredRow]:
         """Stored entries between two seqs."""
         known = self._conversations.get((tenant, conversation), _NONE)
         between = (known.kept[seq] for seq in known.seqs if after < seq < before)
-        rows = [kept.row for kept in between if not kinds or kept.kind in kinds]
+        rows = [kept.row for kept in between if (not kinds or kept.kind in kinds) and (not seqs or kept.row.seq in seqs)]
         return rows[max(0, len(rows) - limit):] if newest else rows[:limit]
 
     def find_act(self, tenant: str, conversation: str, op: bytes) -> StoredRow | None:

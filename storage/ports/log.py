@@ -122,9 +122,9 @@ class Log(Protocol):
         ...
 
     async def entries(self, scope: Tenanted, conversation: str, after: int, before: int, limit: int, *,
-                      newest: bool = False, kinds: Sequence[str] = ()) -> Sequence[StoredRow]:
+                      newest: bool = False, kinds: Sequence[str] = (), seqs: Sequence[int] = ()) -> Sequence[StoredRow]:
         """Stored entries with after < seq < before, `limit` at most: the oldest of them, or the newest; always in order of
-        seq. With `kinds` only those."""
+        seq. With `kinds` only those; with `seqs` (10,000 at most) only these."""
         ...
 
     async def find(self, scope: Tenanted, conversation: str, op: bytes) -> StoredRow | None:

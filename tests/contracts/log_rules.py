@@ -198,6 +198,8 @@ async def entries_can_be_asked_for_by_kind(data: Data) -> None:
         found = await node.log.entries(ONE, "c", 0, 9, 9, kinds=["message.edit", "member.add", "never.seen"])
         assert [row.seq for row in found] == [2, 4, 5]
         assert [row.seq for row in await node.log.entries(ONE, "c", 0, 9, 1, kinds=["message.edit"], newest=True)] == [5]
+        assert [row.seq for row in await node.log.entries(ONE, "c", 0, 9, 9, seqs=[4, 1, 99])] == [1, 4]
+        assert [row.seq for row in await node.log.entries(ONE, "c", 1, 9, 9, kinds=["message.edit"], seqs=[1, 2, 3])] == [2]
 
 
 async def an_act_is_found_however_old(data: Data) -> None:

@@ -1,0 +1,1 @@
+"""Reactions to messages: adding and taking back."""
