@@ -5,18 +5,20 @@ on what comes next, drops what it had, and fetches what it lacks; so neither a l
 """
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, Protocol
 
 import msgspec
 import trio
 
+from actors.granting import Granting
 from actors.house import Errands
 from actors.keys import Key
 from actors.router import Router
 from protocol.codec import pack, write
 from protocol.errors import Refused
 from services.history import History
+from services.kinds import EVERYBODY, Touched
 from services.scope import Scope
 
 _log = logging.getLogger("actors.fanout")
@@ -56,15 +58,18 @@ class Listener(Protocol):
 class Audience:
     """The connections of this worker that watch one conversation. Those in `live` have been sent everything up to `last`."""
 
-    __slots__ = ("ahead", "early", "ended", "following", "key", "last", "live", "ready", "watchers")
+    __slots__ = ("ahead", "asking", "concerned", "early", "ended", "following", "key", "last", "live", "ready", "rights", "watchers")
 
     def __init__(self, key: Key) -> None:
         self.key, self.last = key, 0
-        self.watchers: dict[Listener, None] = {}
+        self.watchers: dict[Listener, int] = {}  # and the seq at which their room let them read; 0 before the reply
         self.live: dict[Listener, None] = {}
         self.ahead: dict[Listener, int] = {}  # have been sent more than `last`: live when it gets there
         self.ended: dict[str, int] = {}  # users whose reading ended, and at which seq
-        self.early: dict[int, tuple[bytes, Sequence[str]]] = {}  # came while `following` is being made good
+        self.rights: dict[str, int] = {}  # users whose rights may have changed, and at which seq
+        self.concerned: set[str] = set()  # those to be told of it
+        self.asking = False
+        self.early: dict[int, tuple[bytes, Touched]] = {}  # came while `following` is being made good
         self.following = False
         self.ready: trio.Event | None = None
 
@@ -75,6 +80,18 @@ class Audience:
         else:
             self.live[listener] = None
 
+    def ended_after(self, user: str, seq: int) -> bool:
+        """Whether the reading of somebody who could read at `seq` has ended since."""
+        return _last(self.ended, user) > seq
+
+    def rights_after(self, user: str, seq: int) -> bool:
+        """Whether what they could do at `seq` may be otherwise now."""
+        return _last(self.rights, user) > seq
+
+
+def _last(seqs: dict[str, int], user: str) -> int:
+    return max(seqs.get(user, 0), seqs.get(EVERYBODY[0], 0))
+
 
 class Fanout:
     """All audiences of a worker."""
@@ -82,6 +99,7 @@ class Fanout:
     def __init__(self, router: Router, history: History, errands: Errands, frame: Frame) -> None:
         self._router, self._history, self._errands, self._frame = router, history, errands, frame
         self._audiences: dict[Key, Audience] = {}
+        self._granting = Granting(router, errands, frame)
         self.deliveries = 0
 
     def __len__(self) -> int:
@@ -92,7 +110,7 @@ class Fanout:
         audience = self._audiences.get(key)
         if audience is None:
             audience = self._audiences[key] = Audience(key)
-        audience.watchers[listener] = None
+        audience.watchers.setdefault(listener, 0)
         if audience.following:
             return audience
         if audience.ready is None:
@@ -105,6 +123,12 @@ class Fanout:
             raise Refused("unavailable", "The conversation cannot be followed right now: try again.")
         return audience
 
+    def join(self, audience: Audience, listener: Listener, last: int) -> None:
+        """The listener has been sent everything up to `last`, and its reply said what it may do; from now on it is live."""
+        audience.join(listener, last)
+        if audience.rights_after(listener.user, audience.watchers.get(listener, 0)):
+            self._granting.concern(audience, (listener.user,))
+
     def leave(self, audience: Audience, listener: Listener) -> None:
         """The listener watches no more; the last one out ends the audience."""
         for books in (audience.watchers, audience.live, audience.ahead):
@@ -113,7 +137,7 @@ class Fanout:
             del self._audiences[audience.key]
             self._router.unlisten(audience.key)
 
-    def take(self, key: Key, seq: int, push: bytes, ended: Sequence[str]) -> None:
+    def take(self, key: Key, seq: int, push: bytes, touched: Touched) -> None:
         """A push from the room."""
         audience = self._audiences.get(key)
         if audience is None:
@@ -122,10 +146,10 @@ class Fanout:
         if seq <= audience.last:
             return
         if audience.following and seq == audience.last + 1:
-            self._pass_on(audience, seq, push, ended)
+            self._pass_on(audience, seq, push, touched)
             return
         if len(audience.early) < MOST_EARLY:
-            audience.early[seq] = (push, ended)
+            audience.early[seq] = (push, touched)
         if audience.following:
             self.refollow(key)
 
@@ -170,9 +194,9 @@ class Fanout:
             audience.last = head
         while audience.last < head and audience.watchers:
             scope = Scope(audience.key.tenant)
-            passage = await self._history.after(scope, audience.key.conversation, audience.last, PAGE, own=audience.key.conversation[:1] == "~")
-            for push in await self._history.pushes(scope, passage.rows, _shown_as(passage.view), passage.view):
-                self._pass_on(audience, push["s"], pack(push), ())
+            passage = await self._history.after(scope, audience.key.conversation, audience.last, PAGE, own=True)
+            for push, touched in await self._history.told(scope, passage.rows, _shown_as(passage.view), passage.view):
+                self._pass_on(audience, push["s"], pack(push), touched)
             if not passage.rows:
                 break
 
@@ -197,7 +221,7 @@ class Fanout:
         await trio.sleep(AGAIN_S)
         await self._make_good(audience)
 
-    def _pass_on(self, audience: Audience, seq: int, push: bytes, ended: Sequence[str]) -> None:
+    def _pass_on(self, audience: Audience, seq: int, push: bytes, touched: Touched) -> None:
         """The hot loop: the same bytes to every listener."""
         audience.last = seq
         wire = self._frame(push, False)
@@ -213,12 +237,15 @@ class Fanout:
             for listener in [listener for listener, last in audience.ahead.items() if last <= seq]:
                 del audience.ahead[listener]
                 audience.live[listener] = None
-        if ended:
-            self._end(audience, seq, ended)
+        if touched.ended:
+            self._end(audience, seq, touched)
+        if touched.rights:
+            audience.rights.update(dict.fromkeys(touched.rights, seq))
+            self._granting.concern(audience, touched.rights)
 
-    def _end(self, audience: Audience, seq: int, ended: Sequence[str]) -> None:
-        audience.ended.update(dict.fromkeys(ended, seq))
-        for listener in [listener for listener in audience.watchers if listener.user in ended]:
+    def _end(self, audience: Audience, seq: int, touched: Touched) -> None:
+        audience.ended.update(dict.fromkeys(touched.ended, seq))
+        for listener in [listener for listener, since in audience.watchers.items() if since < seq and touched.ends(listener.user)]:
             listener.dismissed(audience.key)
 
 
@@ -232,12 +259,12 @@ class Spreader:
     def __init__(self, me: str, fanout: Fanout, tell: Callable[[str, object], bool]) -> None:
         self._me, self._fanout, self._tell = me, fanout, tell
 
-    def spread(self, worker: str, key: Key, seq: int, push: bytes, ended: Sequence[str]) -> None:
+    def spread(self, worker: str, key: Key, seq: int, push: bytes, touched: Touched) -> None:
         """One push to one worker. What a link does not take is fetched again when it is back."""
         if worker == self._me:
-            self._fanout.take(key, seq, push, ended)
+            self._fanout.take(key, seq, push, touched)
         else:
-            self._tell(worker, ["push", *key, seq, push, list(ended)])
+            self._tell(worker, ["push", *key, seq, push, *touched])
 
     def emit(self, worker: str, key: Key, push: bytes, but: str) -> None:
         """Something ephemeral to one worker. May be lost."""

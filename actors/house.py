@@ -1,6 +1,6 @@
 """What all rooms of a worker share, handed in once by `caas/wiring.py`."""
 
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable
 from typing import TYPE_CHECKING, Any, Protocol
 
 import trio
@@ -13,7 +13,7 @@ from actors.tails import Tails
 from protocol.world import Clock, Rng
 from services.acts import Rooms
 from services.deciding import Parts
-from services.kinds import Kinds
+from services.kinds import Kinds, Touched
 from storage.ports.counters import Counters
 from storage.ports.documents import Documents
 from storage.ports.log import Log
@@ -37,7 +37,7 @@ class Sealer(Protocol):
 class Spread(Protocol):
     """Where a room's pushes go: to the listeners of this worker and of its siblings."""
 
-    def spread(self, worker: str, key: Key, seq: int, push: bytes, ended: Sequence[str]) -> None: ...
+    def spread(self, worker: str, key: Key, seq: int, push: bytes, touched: Touched) -> None: ...
 
     def emit(self, worker: str, key: Key, push: bytes, but: str) -> None: ...
 

@@ -365,8 +365,9 @@ class Room(Actor[Message]):
             self._told = outcome.seq
             shown_as = "" if self._fold is not None and self._fold.type else "me"
             push = pack(render_push(self._house.kinds, entry, outcome.seq, outcome.n, body, shown_as))
+            touched = self._house.kinds[entry.kind].touches(entry)
             for worker in self._listeners:
-                self._house.spread.spread(worker, self._key, outcome.seq, push, outcome.ended)
+                self._house.spread.spread(worker, self._key, outcome.seq, push, touched)
         if not self._untold or not self._listeners:
             self._untold.clear()
             self._told = self._fold.seq if self._fold is not None else self._told

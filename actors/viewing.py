@@ -9,7 +9,7 @@ from services.acts import View
 from services.deciding import Fold
 from services.heads import head_of
 from services.kinds import Kinds
-from services.rights import CAPABILITIES, capabilities, named, stranger
+from services.rights import capabilities, named, of_application, stranger
 from services.scope import Scope
 from storage.ports.entry import Place, decode_entry, without_body
 
@@ -29,6 +29,8 @@ def view(fold: Fold, epoch: int, kinds: Kinds, recent: Sequence[Recent], scope: 
     told = {"head": head_of(fold), "epoch": epoch, **_standing(fold, scope, own=asked.own)}
     if asked.what == "members":
         told["rows"] = members(fold, asked.after, asked.limit)
+    if asked.what == "rights":
+        told |= rights(fold, asked.users)
     if asked.what == "read":
         told["stored"] = recent[0].seq - 1 if recent else fold.seq
         before = asked.before or fold.seq + 1
@@ -57,13 +59,19 @@ def members(fold: Fold, after: int, limit: int) -> list[tuple[str, str, int, int
     return [(user, role, at, nth) for nth, user, role, at in rows[:limit]]
 
 
+def rights(fold: Fold, users: Iterable[str]) -> dict[str, Any]:
+    """`roles` of those of the users who are members, and what each of these roles may do (`granted`)."""
+    roles = {user: fold.members[user].role for user in users if user in fold.members}
+    return {"roles": roles, "granted": {role: named(capabilities(fold, role)) for role in sorted(set(roles.values()))}}
+
+
 def _standing(fold: Fold, scope: Scope, *, own: bool) -> dict[str, Any]:
     if own:
         return {"role": "", "capabilities": []}
     if not fold.type or fold.deleted:
         raise Refused("not_found", "There is no such conversation.", field="c")
     if scope.is_application:
-        return {"role": "", "capabilities": named(frozenset(CAPABILITIES) - {"send"})}
+        return {"role": "", "capabilities": named(of_application(fold))}
     member = fold.members.get(scope.user)
     if member is None:
         code = stranger(fold)

@@ -80,12 +80,13 @@ class Watching:
         """Join, in the same step as the reply is made: *watched*. Raises Refused when reading has ended in between."""
         audience = found.audience
         self._prepared.pop(found.key, None)
-        if audience.ended.get(self._scope.user, 0) > found.view["head"]["seq"]:
+        if audience.ended_after(self._scope.user, found.view["head"]["seq"]):
             self._fanout.leave(audience, self._client)
             raise Refused("not_found", "There is no such conversation.", field="c")
         told: dict[str, Any] = {"head": audience.last, "epoch": found.epoch, "read": {}, "delivered": {}}
         watch = self.watches.get(found.key)
         if watch is None:
+            audience.watchers[self._client] = found.view["head"]["seq"]
             watch = self.watches[found.key] = Watch(found.wire, audience, audience.last)
             told |= self._enter(watch, found)
         return told
@@ -116,15 +117,15 @@ class Watching:
     def _enter(self, watch: Watch, found: Watched) -> dict[str, Any]:
         audience, after, floor = watch.audience, found.after, found.view["head"]["floor"][0]
         if after is None:
-            audience.join(self._client, audience.last)
+            self._fanout.join(audience, self._client, audience.last)
             return {}
         if found.said_epoch != found.epoch:
-            audience.join(self._client, audience.last)
+            self._fanout.join(audience, self._client, audience.last)
             return {"gap": {"from": 1, "to": audience.last}}
         gap = {"gap": {"from": after + 1, "to": floor}} if after < floor else {}
         watch.last = max(after, floor)
         if watch.last >= audience.last:
-            audience.join(self._client, watch.last)
+            self._fanout.join(audience, self._client, watch.last)
             return gap
         self._behind.append(watch)
         self._catch_up()
@@ -165,7 +166,7 @@ class Watching:
             watch.last = push["s"]
         if watch.last < watch.audience.last:
             return False
-        watch.audience.join(self._client, watch.last)
+        self._fanout.join(watch.audience, self._client, watch.last)
         return True
 
     async def _refused(self, watch: Watch, refused: Refused) -> bool:

@@ -24,10 +24,12 @@ from actors.tenant import Enter, Leave, TenantActor
 from protocol.world import Clock, Ids, Rng
 from services.catalogue import KINDS
 from services.commands import gather
+from services.conversations.acting import Acting
 from services.conversations.follow import TellMembers
+from services.conversations.membership import Membership
 from services.conversations.service import Conversations
 from services.history import History
-from services.kinds import parts_of
+from services.kinds import Touched, parts_of
 from services.lately import Lately
 from services.messages.changing import Changing
 from services.messages.current import Current
@@ -98,11 +100,13 @@ class Assembly:
                            deadlines=self.deadlines, alarms=self.alarms, spread=Spreader(me, self.fanout, links.tell), rooms=self.router,
                            ephemeral=PARTS)
         self.reader = Reader(log, self.tails, self.storer, self.router.deliver)
-        self.conversations = Conversations(self.router, self.history, backend.documents, self.users, self.tenants, world.clock, world.ids)
+        acting = Acting(self.users, self.tenants, world.clock, world.ids)
+        self.conversations = Conversations(self.router, self.history, backend.documents, acting, self.tenants)
         current = Current(self.router, self.history, self.users, self.tenants)
         self.messages = Messages(self.history, current, self.users, self.tenants, world.clock)
         self.table = gather((
             self.conversations,
+            Membership(self.router, self.users, acting),
             self.messages,
             Changing(current, self.users, self.tenants, world.clock, world.ids),
             Reactions(self.router, current, self.tenants, world.clock, world.ids),
@@ -110,7 +114,8 @@ class Assembly:
             Typings(self.router),
         ))
         self.dispatch = Dispatch(self.table, self.router, self.tenants)
-        self.followers = [Follower(TellMembers(self.history, self.tenants, self.router.submit_all), log, backend.documents, self.router.owned)]
+        follows = [TellMembers(self.history, backend.documents, self.tenants, self.router.submit_all)]
+        self.followers = [Follower(one, log, backend.documents, self.router.owned) for one in follows]
         self._workers: set[str] = set()
         self.storer.told.extend(follower.stored for follower in self.followers)
 
@@ -148,7 +153,7 @@ class Assembly:
         what, tenant, conversation, *rest = message
         key = Key(tenant, conversation)
         if what == "push":
-            self.fanout.take(key, *rest)
+            self.fanout.take(key, rest[0], rest[1], Touched(*rest[2:]))
         elif what == "emit":
             self.fanout.emit(key, *rest)
         elif what == "lags":

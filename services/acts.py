@@ -4,7 +4,7 @@ A command that changes something durable in a conversation makes an `Act`. The c
 back and gives the `Verdict`. Nothing here waits.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 import msgspec
@@ -53,7 +53,7 @@ class Asked(msgspec.Struct, frozen=True, gc=False):
 
 
 class View(msgspec.Struct, frozen=True, gc=False):
-    """What somebody wants to know of a conversation: `what` is about, members, read or find."""
+    """What somebody wants to know of a conversation: `what` is about, members, rights, read or find."""
 
     what: str = "about"
     after: int = 0
@@ -65,6 +65,8 @@ class View(msgspec.Struct, frozen=True, gc=False):
     """A seq that the client has seen: the room waits for it for a moment."""
     op: bytes = b""
     """The act to find."""
+    users: Sequence[str] = ()
+    """Of rights: internal ids of those concerned."""
 
 
 class Rooms(Protocol):
@@ -87,8 +89,9 @@ class Rooms(Protocol):
         """Ask a conversation's room what the scope may know of it. Raises Refused.
 
         about: {head (services/heads.py), role, capabilities, epoch}; members: that, and rows [(user, role, at, nth)] by nth,
-        after `after`; read: that, and `stored` (all up to this seq is in storage) and rows [(seq, n, data)] beyond it, in
-        order, after < seq < before, and `late`; find: that, `found` ([(seq, n, data)], when the act `op` is not stored yet) and
-        `late`: rows [(seq, n, place, data)] of entries that amend documents and are not stored yet.
+        after `after`; rights: that, and {roles: {user: role}, granted: {role: [capability]}} of `users`; read: that, and `stored`
+        (all up to this seq is in storage) and rows [(seq, n, data)] beyond it, in order, after < seq < before, and `late`; find: that,
+        `found` ([(seq, n, data)], when the act `op` is not stored yet) and `late`: rows [(seq, n, place, data)] of entries that amend
+        documents and are not stored yet.
         """
         ...

@@ -1,17 +1,14 @@
 """Every kind of entry, and who brings what for it. The fold's table is made of this."""
 
-from services.conversations import fold as conversations
-from services.conversations.showing import render_created, trim_added, trim_removed
+from services.conversations.fold import KINDS as CONVERSATIONS
+from services.conversations.fold import decide_server_alone
 from services.kinds import Kind, Kinds
 from services.messages import fold as messages
 from services.reactions import fold as reactions
 from services.users import fold as users
 
 KINDS: Kinds = {
-    "conversation.created": Kind("conversation.created", conversations.decide_created, render_created),
-    "member.added": Kind("member.added", conversations.decide_member_added, trim=trim_added),
-    "member.removed": Kind("member.removed", conversations.decide_member_removed, trim=trim_removed),
-    "floor.raised": Kind("skip", conversations.decide_floor),
+    **CONVERSATIONS,
     "message.new": Kind("message.new", messages.decide_message, messages.render_message, stub=messages.tombstone, alone=False),
     "message.reply": Kind("message.new", messages.decide_message, messages.render_message, stub=messages.tombstone, alone=False),
     "message.edited": Kind("message.updated", messages.decide_edited, messages.render_edited, amends=messages.amend_edited, alone=False),
@@ -21,8 +18,6 @@ KINDS: Kinds = {
     "message.hidden": Kind("message.hidden", messages.decide_hidden, amends=messages.amend_hidden, alone=False),
     "reaction.added": Kind("reaction.added", reactions.decide_reaction, amends=reactions.amend_added, alone=False),
     "reaction.removed": Kind("reaction.removed", reactions.decide_reaction, amends=reactions.amend_removed, alone=False),
-    "conversation.joined": Kind("conversation.joined", conversations.decide_server_alone, alone=False),
-    "conversation.left": Kind("conversation.left", conversations.decide_server_alone, alone=False),
     **users.KINDS,
-    "user.connected": Kind("user.connected", conversations.decide_server_alone, alone=False),
+    "user.connected": Kind("user.connected", decide_server_alone, alone=False),
 }

@@ -51,11 +51,15 @@ def conflict() -> Refused:
 
 
 def refusal(code: str, what: str) -> Refused:
-    """The fold's refusal in a sentence."""
-    return Refused(code, _SENTENCES.get(code, "").format(what=what)) if code in _SENTENCES else Refused(code)
+    """The fold's refusal as a code of the table, and in a sentence."""
+    return Refused(_CODES.get(code, code), _SENTENCES[code].format(what=what)) if code in _SENTENCES else Refused(code)
 
+
+_CODES = {"last_owner": "forbidden"}
+"""Refusals that only the fold tells apart."""
 
 _SENTENCES = {
+    "last_owner": "The last owner stays: make somebody else owner first (`member.update`).",
     "forbidden": "Your role in this conversation does not allow `{what}`.",
     "frozen": "The conversation is frozen: `{what}` is possible again when it is not.",
     "too_large": "The conversation has as many members as it may have.",

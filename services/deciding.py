@@ -49,8 +49,6 @@ class Outcome(NamedTuple):
     n: int = 0
     at: int = 0
     code: str = ""
-    ended: Sequence[str] = ()
-    """Internal ids of users whose reading ends with this entry."""
     changes: Sequence[Change] = ()
     """The documents that change with it."""
     hidden: bool = False
@@ -75,7 +73,6 @@ class Decision(NamedTuple):
     change: "Callable[[Fold, Entry], Sequence[Change]] | None" = None
     """What it does to the fold, whose seq is the entry's by then, and to documents. Must not be able to fail: what could was
     done while deciding."""
-    ended: Sequence[str] = ()
     removes: bytes = b""
     """The act whose body goes with this entry."""
     hidden: bool = False
@@ -172,7 +169,7 @@ class Fold:
         self.remember(Remembered(seq, entry.op, entry.digest, entry.at, n, self.place, decision.removes))
         self._forget()
         changes = decision.change(self, entry) if decision.change else ()
-        return Outcome("ok", seq, n, entry.at, "", decision.ended, changes, decision.hidden)
+        return Outcome("ok", seq, n, entry.at, "", changes, decision.hidden)
 
     def _forget(self) -> None:
         window, latest = self._window, self._latest[0]

@@ -37,8 +37,17 @@ def part_changes(fold: Fold, tenant: str, conversation: str, users: Iterable[int
     for user, member in fold.members.items():
         if (number := member.nth // MEMBERS_PER_PART) in rows:
             rows[number].append((user, *member))
-    return [Change(tenant, "parts", f"{conversation}/{number:06}", {"members": rows[number], "place": tuple(fold.place)}, fold.place)
+    return [Change(tenant, "parts", _part_key(conversation, number), {"members": rows[number], "place": tuple(fold.place)}, fold.place)
             for number in touched]
+
+
+def part_keys(conversation: str, joined: int) -> list[str]:
+    """The keys of all parts that a conversation may have, when so many have ever joined."""
+    return [_part_key(conversation, number) for number in range(-(-joined // MEMBERS_PER_PART))]
+
+
+def _part_key(conversation: str, number: int) -> str:
+    return f"{conversation}/{number:06}"
 
 
 def restore(parts: Parts, loaded: Loaded) -> Fold:

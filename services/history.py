@@ -8,7 +8,7 @@ import msgspec
 from protocol.errors import Refused
 from protocol.ids import joined
 from services.acts import Rooms, View
-from services.kinds import Kinds
+from services.kinds import NOBODY, Kinds, Touched
 from services.lately import Lately
 from services.overlays import COLLECTION, overlay_key
 from services.scope import Scope
@@ -114,10 +114,15 @@ class History:
                      view: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
         """The rows as pushes. `shown_as` is the conversation's name on the wire, where it is not its own; `view` what its room said
         when they were read."""
+        return [push for push, _ in await self.told(scope, rows, shown_as, view)]
+
+    async def told(self, scope: Scope, rows: Sequence[StoredRow], shown_as: str = "",
+                   view: Mapping[str, Any] | None = None) -> list[tuple[dict[str, Any], Touched]]:
+        """As pushes, and whom each concerns besides telling them."""
         opened = await self.opened(scope, rows)
         gone = [(entry, row) for entry, row, body in opened if body is None and entry.kind in self._kinds]
         stubs = await self.stubs(scope, gone, view) if gone else {}
-        return [self._push(entry, row, body, shown_as, stubs) for entry, row, body in opened]
+        return [(self._push(entry, row, body, shown_as, stubs), self._touched(entry)) for entry, row, body in opened]
 
     async def stubs(self, scope: Scope, gone: Sequence[tuple[Entry, StoredRow]], view: Mapping[str, Any] | None = None) -> dict[int, dict[str, Any]]:
         """What is shown of entries whose bodies are gone, by seq."""
@@ -150,6 +155,10 @@ class History:
         except Damaged:
             return None
         return None if plain is None else _decode_body(plain)
+
+    def _touched(self, entry: Entry) -> Touched:
+        kind = self._kinds.get(entry.kind)
+        return kind.touches(entry) if kind else NOBODY
 
     def _push(self, entry: Entry, row: StoredRow, body: dict[str, Any] | None, shown_as: str, stubs: Mapping[int, Any]) -> dict[str, Any]:
         if body is None and row.seq in stubs:

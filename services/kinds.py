@@ -1,7 +1,7 @@
 """Kinds of entries: what each service brings for the entries it makes, gathered in one table by `caas/wiring.py`."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -13,12 +13,34 @@ from storage.ports.entry import Entry
 Body = dict[str, Any]
 
 
+class Touched(NamedTuple):
+    """Whom an entry concerns besides telling them: internal ids, or EVERYBODY."""
+
+    ended: Sequence[str] = ()
+    """Whose reading ends with it: nothing of the conversation comes to them after it."""
+    rights: Sequence[str] = ()
+    """Who may be allowed other things after it."""
+
+    def ends(self, user: str) -> bool:
+        """Whether this user's reading ends."""
+        return user in self.ended or self.ended == EVERYBODY
+
+
+EVERYBODY: Sequence[str] = ["*"]
+"""Whoever watches. No internal id looks like this."""
+NOBODY = Touched()
+
+
 def _as_said(fold: Fold, act: Act) -> Act | None:
     return act
 
 
 def _none(entry: Entry, seq: int, n: int) -> Sequence[Amend]:
     return ()
+
+
+def _nobody(entry: Entry) -> Touched:
+    return NOBODY
 
 
 def _body_alone(entry: Entry, seq: int, n: int, body: Body) -> Body:
@@ -41,6 +63,8 @@ class Kind(msgspec.Struct, frozen=True):
     stub: Callable[[Entry, int, int, str, int], Body] | None = None
     """What is shown when the body is gone, from the entry, its seq and n, its author's id for the company and when it was removed
     (ms). None: nothing is."""
+    touches: Callable[[Entry], Touched] = _nobody
+    """Whose reading ends with it, and whose rights change, as far as the entry alone can tell: more may be named than are concerned."""
     alone: bool = True
     """Whether what comes after it in a room must wait for its verdict, because it may change rights."""
 

@@ -1,5 +1,7 @@
 """Roles and capabilities: one table, read by the fold, by early checks and by the replies that tell a client what it may do."""
 
+from functools import lru_cache
+
 from services.deciding import Fold
 
 CAPABILITIES = ("send", "react", "pin", "edit_own", "edit_any", "delete_own", "delete_any", "update", "add_members", "remove_members",
@@ -18,14 +20,11 @@ def allowed(fold: Fold, user: str, capability: str) -> str:
     """Empty when this user may; otherwise the code that says why not. The application (no user) may do all but send."""
     if not fold.type or fold.deleted:
         return "not_found"
-    if not user:
-        return "forbidden" if capability == "send" else _application(fold, capability)
-    member = fold.members.get(user)
-    if member is None:
+    if user and user not in fold.members:
         return stranger(fold)
     if fold.frozen and capability in _NOT_WHEN_FROZEN:
         return "frozen"
-    return "" if capability in capabilities(fold, member.role) else "forbidden"
+    return "" if capability in (capabilities(fold, fold.members[user].role) if user else of_application(fold)) else "forbidden"
 
 
 def stranger(fold: Fold) -> str:
@@ -34,13 +33,13 @@ def stranger(fold: Fold) -> str:
 
 
 def capabilities(fold: Fold, role: str) -> frozenset[str]:
-    """What a role may do here."""
-    granted = ROLES.get(role, _MEMBER)
-    if fold.type == "direct":
-        return granted - _NOT_IN_DIRECT
-    if fold.access == "broadcast" and role not in ("owner", "admin"):
-        return granted - {"send"}
-    return granted
+    """What a role may do here, as things stand."""
+    return _granted(fold.type, fold.access, fold.frozen, role)
+
+
+def of_application(fold: Fold) -> frozenset[str]:
+    """What the application itself may do here: what an owner may, but for sending."""
+    return capabilities(fold, "owner") - {"send"}
 
 
 def named(granted: frozenset[str]) -> list[str]:
@@ -48,5 +47,11 @@ def named(granted: frozenset[str]) -> list[str]:
     return [name for name in CAPABILITIES if name in granted]
 
 
-def _application(fold: Fold, capability: str) -> str:
-    return "forbidden" if fold.type == "direct" and capability in _NOT_IN_DIRECT else ""
+@lru_cache(maxsize=256)
+def _granted(kind: str, access: str, frozen: bool, role: str) -> frozenset[str]:
+    granted = ROLES.get(role, _MEMBER)
+    if kind == "direct":
+        granted -= _NOT_IN_DIRECT
+    if access == "broadcast" and role not in ("owner", "admin"):
+        granted -= {"send"}
+    return granted - _NOT_WHEN_FROZEN if frozen else granted

@@ -1,59 +1,82 @@
-"""The conversations' part of the fold: being created, members coming and going, the floor rising. Pure and total."""
+"""The conversations' part of the fold: created, changed, frozen, deleted; the floor rising. Pure and total.
 
-from collections.abc import Callable, Iterable, Sequence
+Who belongs to one is in `members.py` beside this.
+"""
 
-from protocol.limits import GROUP
-from services.deciding import Decision, Fold, Member, Said
-from services.heads import part_changes
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from services.acts import Act
+from services.conversations.members import KINDS as MEMBERS
+from services.conversations.members import join, membership
+from services.conversations.model import ABOUT, ACCESS, TYPES
+from services.conversations.showing import render_created, render_frozen, render_updated
+from services.deciding import Decision, Fold, Said
+from services.kinds import EVERYBODY, Kind, Kinds, Touched
 from services.rights import ROLES, allowed
 from storage.ports.entry import Entry
 from storage.ports.log import Change
 
-TYPES = ("direct", "group", "channel")
-
 
 def decide_created(fold: Fold, said: Said) -> Decision:
-    """A conversation begins with this entry, once."""
+    """A conversation begins with this entry, once; one that was deleted does not begin again."""
     facts = said.facts
     rows: list[tuple[str, str]] = [(user, role) for user, role in facts["members"]]
     if fold.seq:
         return Decision("id_conflict")
-    if facts["type"] not in TYPES or not all(role in ROLES for _, role in rows):
+    if facts["type"] not in TYPES or facts["access"] not in ACCESS or not all(role in ROLES for _, role in rows):
         return Decision("bad_request")
     kind, access, about, creator = facts["type"], facts["access"], dict(facts["about"]), str(facts["by"])
 
     def change(fold: Fold, entry: Entry) -> Sequence[Change]:
         fold.type, fold.access, fold.about = kind, access, about
         fold.created_by, fold.created, fold.updated = creator, entry.at, entry.at
-        return _join(fold, entry, rows)
+        return join(fold, entry, rows)
 
     return Decision(change=change)
 
 
-def decide_member_added(fold: Fold, said: Said) -> Decision:
-    """New members; those who are there already stay as they are."""
-    users: list[str] = list(said.facts["users"])
-    if refusal := allowed(fold, said.actor, "add_members"):
+def decide_updated(fold: Fold, said: Said) -> Decision:
+    """What is told of it changes; None clears. Two people's conversation has no name."""
+    about: dict[str, Any] = dict(said.facts["about"])
+    if refusal := allowed(fold, said.actor, "update"):
         return Decision(refusal)
-    new = [user for user in dict.fromkeys(users) if user not in fold.members]
-    if len(fold.members) + len(new) > GROUP:
-        return Decision("too_large")
-    role = "owner" if not fold.members else "member"
-    rows = [(user, role if not place else "member") for place, user in enumerate(new)]
-    return Decision(change=lambda fold, entry: _join(fold, entry, rows))
+    if not about.keys() <= set(ABOUT) or (fold.type == "direct" and about.get("name") is not None):
+        return Decision("bad_request")
+
+    def change(fold: Fold, entry: Entry) -> Sequence[Change]:
+        fold.about = {name: value for name, value in (fold.about | about).items() if value is not None}
+        fold.updated = entry.at
+        return ()
+
+    return Decision(change=change)
 
 
-def decide_member_removed(fold: Fold, said: Said) -> Decision:
-    """One member goes; nobody but an owner removes an owner, and the last owner stays."""
-    user: str = said.facts["user"]
-    if refusal := allowed(fold, said.actor, "remove_members"):
+def decide_frozen(fold: Fold, said: Said) -> Decision:
+    """Nobody sends, edits or reacts while it is frozen."""
+    frozen: bool = said.facts["frozen"]
+    if refusal := allowed(fold, said.actor, "freeze"):
         return Decision(refusal)
-    member = fold.members.get(user)
-    if member is None:
-        return Decision()
-    if member.role == "owner" and not _may_remove_owner(fold, said.actor):
-        return Decision("forbidden")
-    return Decision(change=_leave(user), ended=(user,))
+
+    def change(fold: Fold, entry: Entry) -> Sequence[Change]:
+        fold.frozen, fold.updated, fold.rights = frozen, entry.at, fold.seq
+        return ()
+
+    return Decision(change=change) if type(frozen) is bool else Decision("bad_request")
+
+
+def decide_deleted(fold: Fold, said: Said) -> Decision:
+    """It ends: to everybody there is nothing any more. Whoever was a member stays written down, so that all can be told."""
+    if refusal := allowed(fold, said.actor, "delete"):
+        return Decision(refusal)
+
+    def change(fold: Fold, entry: Entry) -> Sequence[Change]:
+        fold.deleted, fold.updated, fold.rights = True, entry.at, fold.seq
+        return [membership(entry.tenant, entry.conversation, user, None, fold) for user in fold.members]
+
+    return Decision(change=change)
 
 
 def decide_floor(fold: Fold, said: Said) -> Decision:
@@ -74,35 +97,31 @@ def decide_server_alone(fold: Fold, said: Said) -> Decision:
     return Decision()
 
 
-def membership(tenant: str, conversation: str, user: str, member: Member | None, entry: Entry, fold: Fold) -> Change:
-    """The document that says who belongs where; none when they have left."""
-    doc = None if member is None else {"user": user, "conversation": conversation, "role": member.role, "joined": member.seq, "joined_at": member.at}
-    return Change(tenant, "memberships", f"{conversation}/{user}", doc, fold.place)
+def trim_updated(fold: Fold, act: Act) -> Act | None:
+    """Only the fields that are others now; nothing when all are as they were said."""
+    about = {name: value for name, value in act.facts["about"].items() if not _same(fold.about.get(name), value)}
+    return msgspec.structs.replace(act, facts={"about": about}) if about else None
 
 
-def _join(fold: Fold, entry: Entry, rows: Iterable[tuple[str, str]]) -> Sequence[Change]:
-    changes, seated = [], []
-    for user, role in rows:
-        if user in fold.members:
-            continue
-        member = fold.members[user] = Member(role, fold.seq, entry.at, fold.joined)
-        fold.joined += 1
-        seated.append(member.nth)
-        changes.append(membership(entry.tenant, entry.conversation, user, member, entry, fold))
-    fold.rights = fold.seq
-    return changes + part_changes(fold, entry.tenant, entry.conversation, seated)
+def trim_frozen(fold: Fold, act: Act) -> Act | None:
+    """Nothing when it is so already."""
+    return None if act.facts["frozen"] == fold.frozen else act
 
 
-def _leave(user: str) -> Callable[[Fold, Entry], Sequence[Change]]:
-    def change(fold: Fold, entry: Entry) -> Sequence[Change]:
-        member = fold.members.pop(user)
-        fold.rights = fold.seq
-        gone = membership(entry.tenant, entry.conversation, user, None, entry, fold)
-        return [gone, *part_changes(fold, entry.tenant, entry.conversation, (member.nth,))]
-
-    return change
+def _same(one: Any, other: Any) -> bool:
+    """As the wire has them: 1 is neither true nor 1.0, and the order of keys says nothing."""
+    return _encode(one) == _encode(other)
 
 
-def _may_remove_owner(fold: Fold, actor: str) -> bool:
-    owners = [user for user, member in fold.members.items() if member.role == "owner"]
-    return len(owners) > 1 and (not actor or actor in owners)
+_encode = msgspec.msgpack.Encoder(order="deterministic").encode
+
+KINDS: Kinds = {
+    "conversation.created": Kind("conversation.created", decide_created, render_created),
+    "conversation.updated": Kind("conversation.updated", decide_updated, render_updated, trim_updated),
+    "conversation.frozen": Kind("conversation.frozen", decide_frozen, render_frozen, trim_frozen, touches=lambda entry: Touched(rights=EVERYBODY)),
+    "conversation.deleted": Kind("conversation.deleted", decide_deleted, touches=lambda entry: Touched(ended=EVERYBODY)),
+    "floor.raised": Kind("skip", decide_floor),
+    "conversation.joined": Kind("conversation.joined", decide_server_alone, alone=False),
+    "conversation.left": Kind("conversation.left", decide_server_alone, alone=False),
+    **MEMBERS,
+}

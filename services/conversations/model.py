@@ -14,6 +14,11 @@ Seq = Annotated[int, Meta(ge=0)]
 Count = Annotated[int, Meta(ge=1)]
 Custom = dict[str, Any]
 
+TYPES = ("direct", "group", "channel")
+ACCESS = ("private", "public", "broadcast")
+ABOUT = ("name", "description", "photo_url", "custom")
+"""What is told of a conversation besides what it is."""
+
 
 class Params(msgspec.Struct, frozen=True, omit_defaults=True):
     """The `p` of a command. Unknown fields are ignored."""
@@ -41,6 +46,28 @@ class Watch(Params, frozen=True, omit_defaults=True):
     epoch: int | UnsetType = UNSET
 
 
+class Update(Params, frozen=True, omit_defaults=True):
+    c: str
+    name: Text | UnsetType | None = UNSET
+    description: Long | UnsetType | None = UNSET
+    photo_url: Url | UnsetType | None = UNSET
+    custom: Custom | UnsetType | None = UNSET
+    op: str | UnsetType = UNSET
+
+
+class Freeze(Params, frozen=True, omit_defaults=True):
+    c: str
+    frozen: bool
+    op: str | UnsetType = UNSET
+
+
+class Whole(Params, frozen=True, omit_defaults=True):
+    """What concerns a whole conversation and needs no more words: join, leave, delete."""
+
+    c: str
+    op: str | UnsetType = UNSET
+
+
 class Sync(Params, frozen=True, omit_defaults=True):
     c: str
     after: Seq
@@ -62,6 +89,13 @@ class AddMembers(Params, frozen=True, omit_defaults=True):
 class RemoveMember(Params, frozen=True, omit_defaults=True):
     c: str
     user: str
+    op: str | UnsetType = UNSET
+
+
+class UpdateMember(Params, frozen=True, omit_defaults=True):
+    c: str
+    user: str
+    role: str
     op: str | UnsetType = UNSET
 
 

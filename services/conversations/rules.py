@@ -11,6 +11,7 @@ from protocol import limits
 from protocol.errors import Refused, too_large
 from protocol.ids import is_chosen_id, is_conversation_id, is_user_id, parse_act
 from services.conversations.model import Create
+from services.rights import ROLES
 
 _compact = msgspec.json.Encoder().encode
 
@@ -40,9 +41,15 @@ def check_users(users: Sequence[str], field: str) -> None:
             raise Refused("bad_request", "A user's id is 1-128 of A-Za-z0-9_@.:+-.", field=f"{field}.{place}")
 
 
+def check_role(role: str) -> None:
+    """A role that a member may have."""
+    if role not in ROLES:
+        raise Refused("bad_request", f"There is no such role: choose one of {', '.join(ROLES)}.", field="role")
+
+
 def check_custom(custom: Any, field: str = "custom") -> None:
     """Own data: its keys are text at every depth, and it is small enough as compact JSON."""
-    if custom is UNSET:
+    if custom is UNSET or custom is None:
         return
     if not _texts(custom):
         raise Refused("bad_request", f"Keys in `{field}` must be text.", field=field)

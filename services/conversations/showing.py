@@ -3,11 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from services.acts import Act
-from services.deciding import Fold
 from storage.ports.entry import Entry
-
-ABOUT = ("name", "description", "photo_url", "custom")
 
 
 def conversation_object(conversation: str, head: Mapping[str, Any]) -> dict[str, Any]:
@@ -21,29 +17,27 @@ def conversation_object(conversation: str, head: Mapping[str, Any]) -> dict[str,
     return shown
 
 
+def created_object(conversation: str, facts: Mapping[str, Any], at: int, seq: int) -> dict[str, Any]:
+    """The conversation as it began, from the facts of its first entry."""
+    return conversation_object(conversation, {**facts, "created": at, "updated": at, "member_count": len(facts["members"]), "seq": seq,
+                                              "created_by": facts["by"], "frozen": False})
+
+
 def render_created(entry: Entry, seq: int, n: int, body: dict[str, Any]) -> dict[str, Any]:
     """`conversation.created`: the conversation as it began."""
-    facts = entry.facts
-    shown = {"id": entry.conversation, "type": facts["type"], "access": facts["access"], **facts["about"], "created_at": entry.at,
-             "updated_at": entry.at, "member_count": len(facts["members"]), "head": seq}
-    if facts["by"]:
-        shown["created_by"] = facts["by"]
-    return {"conversation": shown, **body}
+    return {"conversation": created_object(entry.conversation, entry.facts, entry.at, seq), **body}
 
 
-def trim_added(fold: Fold, act: Act) -> Act | None:
-    """Only those who are not there yet; nothing when all are."""
-    pairs = [(user, shown) for user, shown in zip(act.facts["users"], act.body["users"], strict=True) if user not in fold.members]
-    if len(pairs) == len(act.facts["users"]):
-        return act
-    facts, body = {**act.facts, "users": [user for user, _ in pairs]}, {**act.body, "users": [shown for _, shown in pairs]}
-    return _with(act, facts, body) if pairs else None
+def render_updated(entry: Entry, seq: int, n: int, body: dict[str, Any]) -> dict[str, Any]:
+    """`conversation.updated`: the fields that changed; null where one was cleared."""
+    return {**entry.facts["about"], **body}
 
 
-def trim_removed(fold: Fold, act: Act) -> Act | None:
-    """Nothing when the user is not there."""
-    return act if act.facts["user"] in fold.members else None
+def render_frozen(entry: Entry, seq: int, n: int, body: dict[str, Any]) -> dict[str, Any]:
+    """`conversation.frozen`."""
+    return {"frozen": entry.facts["frozen"], **body}
 
 
-def _with(act: Act, facts: dict[str, Any], body: dict[str, Any]) -> Act:
-    return Act(act.conversation, act.kind, act.op, act.digest, facts, body, act.actor, act.external, act.after)
+def render_role(entry: Entry, seq: int, n: int, body: dict[str, Any]) -> dict[str, Any]:
+    """`member.updated`."""
+    return {"role": entry.facts["role"], **body}

@@ -12,8 +12,8 @@ from protocol.ids import FURTHEST_AHEAD_MS, parse_act
 from protocol.world import Clock
 from services.acts import Act, Asked, Verdict
 from services.commands import command
+from services.conversations.acting import People, flags
 from services.conversations.rules import check_conversation, checked_op, page_size
-from services.conversations.service import People, flags
 from services.digests import said
 from services.history import History
 from services.messages.changing import checked_message
