@@ -12,8 +12,8 @@ from protocol.ids import parse_act
 from protocol.world import Clock, Ids
 from services.acts import Act, Asked, Verdict
 from services.commands import command
+from services.conversations.acting import People, flags, seq_of
 from services.conversations.rules import check_conversation, checked_op
-from services.conversations.service import People, flags, seq_of
 from services.digests import said
 from services.messages.current import CHANGEABLE, Current, Target
 from services.messages.model import Delete, Edit, Pin

@@ -8,7 +8,7 @@ from protocol.errors import Refused
 from services import hiding, overlays
 from services.acts import Rooms, View
 from services.amending import Document
-from services.conversations.service import People
+from services.conversations.acting import People
 from services.history import History, Passage
 from services.messages.fold import render_message
 from services.reactions import fold as reactions

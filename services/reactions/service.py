@@ -9,8 +9,8 @@ from protocol.errors import Refused
 from protocol.world import Clock, Ids
 from services.acts import Act, Asked, Rooms, View
 from services.commands import command
+from services.conversations.acting import seq_of
 from services.conversations.rules import checked_op
-from services.conversations.service import seq_of
 from services.digests import said
 from services.messages.changing import checked_message
 from services.messages.current import Current, Target

@@ -15,6 +15,7 @@ from storage.ports.entry import encode_entry
 from storage.ports.log import Loaded, StoredRow
 from tests.services.log import CREATED, PARTS, Log, T
 
+
 def test_seqs_are_dense_and_messages_have_n() -> None:
     log = Log()
     assert [(one.seq, one.n) for one in (log.say(), log.add("member.added", "ua", {"users": ["uc"]}), log.say("uc"))] == [(2, 1), (3, 0), (4, 2)]
