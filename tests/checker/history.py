@@ -12,7 +12,10 @@ An attempt that ends in none of them is unknown too. The rules:
     S2  an id is in a conversation once                                             S6  acknowledged before another began: the earlier seq
     S3  seq is 1, 2, 3... without a hole                                            S7  one sender's messages stay in the order sent
     S4  what was delivered at a seq is what the log has there                       S8  nothing that nobody sent; another epoch is announced
-    S9  what was refused each time is not in the log
+    S9  what was refused each time is not in the log                                 S11 what is gone was deleted by somebody
+
+Acts besides messages (edits, reactions...) are held to the same rules but for S7: they bear no `after`. Their `id` is made of what they
+say, which no other act says (`tests/faults/acts.py`), since pushes do not tell the id of the act.
 """
 
 from collections import Counter, defaultdict
@@ -24,7 +27,8 @@ from pathlib import Path
 from typing import Literal
 
 Outcome = Literal["invoke", "ok", "fail", "info"]
-Op = Literal["send", "deliver", "join", "gap"]
+Op = Literal["send", "act", "deliver", "join", "gap"]
+DONE = ("send", "act")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +59,8 @@ class Entry:
     id: str = ""
     sha: str = ""
     sender: str = ""
+    gone: bool = False
+    """A message whose body was removed: it has no `sha` any more."""
 
 
 Log = Mapping[str, Sequence[Entry]]
@@ -83,7 +89,7 @@ def violations(events: Iterable[Event], log: Log) -> list[str]:
     """Every broken rule as a sentence that begins with the rule's name; empty when the history is as promised."""
     ordered = sorted(events, key=lambda event: event.t)
     checks = (_acknowledged, _each_id_once, _dense, _delivered_as_logged, _contiguous, _real_time_order, _sender_order, _nothing_of_nobody,
-              _epochs_announced, _refused_stays_out)
+              _epochs_announced, _refused_stays_out, _gone_by_somebody)
     return [sentence for check in checks for sentence in check(ordered, log)]
 
 
@@ -94,12 +100,12 @@ def _places(log: Log) -> dict[Send, Entry]:
 def _acknowledged(events: Sequence[Event], log: Log) -> Iterator[str]:
     places = _places(log)
     for event in events:
-        if (event.op, event.type) != ("send", "ok"):
+        if event.op not in DONE or event.type != "ok":
             continue
         entry = places.get((event.conversation, event.id))
         if entry is None:
             yield f"S1: {event.conversation} has lost {event.id}, acknowledged at seq {event.seq}"
-        elif (entry.seq, entry.sha) != (event.seq, event.sha):
+        elif entry.seq != event.seq or not _same(entry, event):
             yield f"S1: {event.id} was acknowledged at seq {event.seq} of {event.conversation}, and the log has it at {entry.seq} with {entry.sha}"
 
 
@@ -124,7 +130,7 @@ def _delivered_as_logged(events: Sequence[Event], log: Log) -> Iterator[str]:
         if event.op != "deliver":
             continue
         entry = logged.get((event.conversation, event.seq))
-        if entry is None or (entry.id, entry.sha) != (event.id, event.sha):
+        if entry is None or entry.id != event.id or not _same(entry, event):
             yield f"S4: {event.process} was given {event.id or 'an entry'} at seq {event.seq} of {event.conversation}, and the log has {entry}"
 
 
@@ -147,7 +153,7 @@ def _real_time_order(events: Sequence[Event], log: Log) -> Iterator[str]:
     latest: dict[str, int] = defaultdict(int)
     begun: set[Send] = set()
     for event in events:
-        if event.op != "send":
+        if event.op not in DONE:
             continue
         send = event.conversation, event.id
         if event.type == "ok":
@@ -177,9 +183,10 @@ def _sender_order(events: Sequence[Event], log: Log) -> Iterator[str]:
 
 
 def _nothing_of_nobody(events: Sequence[Event], log: Log) -> Iterator[str]:
-    sent = {(event.conversation, event.id): (event.client, event.sha) for event in events if (event.op, event.type) == ("send", "invoke")}
+    sent = {(event.conversation, event.id): event for event in events if event.op in DONE and event.type == "invoke"}
     for (conversation, id), entry in _places(log).items():
-        if sent.get((conversation, id)) != (entry.sender, entry.sha):
+        event = sent.get((conversation, id))
+        if event is None or event.client != entry.sender or not _same(entry, event):
             yield f"S8: {conversation} has {id} of {entry.sender} with {entry.sha} at seq {entry.seq}, and nobody sent that"
 
 
@@ -197,9 +204,21 @@ def _epochs_announced(events: Sequence[Event], log: Log) -> Iterator[str]:
 def _refused_stays_out(events: Sequence[Event], log: Log) -> Iterator[str]:
     attempts: dict[Send, Counter[str]] = defaultdict(Counter)
     for event in events:
-        if event.op == "send":
+        if event.op in DONE:
             attempts[event.conversation, event.id][event.type] += 1
     places = _places(log)
     for send, counted in attempts.items():
         if counted["invoke"] == counted["fail"] and send in places:
             yield f"S9: {send[1]} was refused each time it was sent to {send[0]}, and is there at seq {places[send].seq}"
+
+
+def _gone_by_somebody(events: Sequence[Event], log: Log) -> Iterator[str]:
+    deleted = {(event.conversation, event.id) for event in events if event.op == "act" and event.type == "invoke"}
+    for conversation, entries in log.items():
+        for entry in entries:
+            if entry.gone and (conversation, f"message.deleted {entry.id}") not in deleted:
+                yield f"S11: {entry.id} at seq {entry.seq} of {conversation} is gone, and nobody deleted it"
+
+
+def _same(entry: Entry, event: Event) -> bool:
+    return entry.gone or entry.sha == event.sha

@@ -166,3 +166,40 @@ def test_a_history_can_be_kept(tmp_path: Path) -> None:
     events, _ = good()
     write(events, tmp_path / "history.jsonl")
     assert read(tmp_path / "history.jsonl") == events
+
+
+def act(t: int, who: str, id: str, type: Outcome, seq: int = 0) -> Event:
+    return replace(send(t, who, id, type, seq), op="act")
+
+
+def with_acts() -> History:
+    """An edit on its way twice, and a message that its sender deleted; bob was given it before."""
+    events, log = good()
+    log[ROOM] += [logged(6, "message.updated a1 better", "alice"), logged(7, "message.deleted b1", "bob")]
+    log[ROOM][3] = replace(log[ROOM][3], sha="", gone=True)
+    events += [act(40, "alice", "message.updated a1 better", "invoke"), act(41, "alice", "message.updated a1 better", "info"),
+               act(42, "alice", "message.updated a1 better", "invoke"), act(43, "alice", "message.updated a1 better", "ok", 6),
+               act(44, "bob", "message.deleted b1", "invoke"), act(45, "bob", "message.deleted b1", "ok", 7)]
+    return events, log
+
+
+def test_acts_are_held_to_the_same_rules() -> None:
+    assert violations(*with_acts()) == []
+
+
+def test_an_acknowledged_act_that_is_lost_is_found() -> None:
+    events, log = with_acts()
+    log[ROOM][5] = logged(6)
+    assert rules((events, log)) == {"S1"}
+
+
+def test_what_is_gone_though_nobody_deleted_it_is_found() -> None:
+    events, log = with_acts()
+    log[ROOM][1] = replace(log[ROOM][1], sha="", gone=True)
+    assert rules((events, log)) == {"S11"}
+
+
+def test_an_act_that_is_there_twice_is_found() -> None:
+    events, log = with_acts()
+    log[ROOM].append(logged(8, "message.updated a1 better", "alice"))
+    assert "S2" in rules((events, log))

@@ -19,6 +19,7 @@ from trio_websocket import ConnectionClosed, HandshakeError, WebSocketConnection
 
 from protocol.ids import make_uuid7, show_act
 from tests.checker.history import Entry, Event, Op, Outcome, digest
+from tests.faults.acts import Act, Acts, known_by
 
 WINDOW = 3
 """Messages of one client on their way to one conversation."""
@@ -66,6 +67,9 @@ class Lane:
     on_the_way: int = 0
     refused: bool = False
     pause_s: float = 0.0
+    acts: Acts | None = None
+    acting: Act | None = None
+    """The act that has no answer yet."""
     answered_of: float = -math.inf
     """When the latest attempt that was acknowledged began, by trio's clock."""
     news: trio.Event = field(default_factory=trio.Event)
@@ -103,6 +107,8 @@ class Client:
         self.failed: deque[str] = deque(maxlen=5)
         self._base, self._token, self._pace_s = base, token, pace_s
         self._chance = random.Random(seed)
+        for lane in self.lanes.values():
+            lane.acts = Acts(user, lane.conversation, self._chance)
         self._failures = 0
         self._count = 0
 
@@ -142,6 +148,10 @@ class Client:
         self._count += 1
         return Message(new_id(self._chance), f"{self.user} says {self._count}")
 
+    def next_act(self, lane: Lane) -> Act | None:
+        """Something else to do."""
+        return lane.acts.next(new_id(self._chance)) if lane.acts else None
+
     @property
     def token(self) -> str:
         """For `hello`."""
@@ -161,6 +171,7 @@ class Session:
         self._next = 0
         self._waiting: dict[int, Callable[[Map], None]] = {}
         self._attempts: dict[int, tuple[Lane, Message]] = {}
+        self._acting: dict[str, Act] = {}
         self._greeted = trio.Event()
         self._nursery: trio.Nursery
 
@@ -170,6 +181,7 @@ class Session:
             for lane in self._client.lanes.values():
                 lane.on_the_way, lane.refused, lane.pause_s = 0, bool(lane.pending), 0.0
                 self._nursery.start_soon(self._send_lane, lane)
+                self._nursery.start_soon(self._act_lane, lane)
             resume = {c: {"seq": seq, "epoch": epoch} for c, (seq, epoch) in self._client.last.items()}
             hello = {"token": self._client.token, **({"resume": resume} if resume else {})}
             self._nursery.start_soon(self._command, "hello", hello, self._hello)
@@ -177,6 +189,8 @@ class Session:
             self._nursery.cancel_scope.cancel()
         for lane, message in self._attempts.values():
             self._note(lane.conversation, "info", message)
+        for conversation, act in self._acting.items():
+            self._note_act(conversation, "info", act)
         return code
 
     # What comes.
@@ -263,6 +277,44 @@ class Session:
                 with trio.move_on_after(0.5):
                     await lane.news.wait()
 
+    async def _act_lane(self, lane: Lane) -> None:
+        """One act after the other, each until it is answered."""
+        await self._greeted.wait()
+        while True:
+            if lane.acting is None and self._client.sending:
+                lane.acting = self._client.next_act(lane)
+            if lane.acting is not None:
+                await trio.sleep(await self._try(lane, lane.acting))
+            await trio.sleep(self._client.pace_s * 2)
+
+    async def _try(self, lane: Lane, act: Act) -> float:
+        """One attempt; how long to wait before the next."""
+        done, replies = trio.Event(), list[Map]()
+
+        def answered(reply: Map) -> None:
+            replies.append(reply)
+            done.set()
+
+        self._acting[lane.conversation] = act
+        self._note_act(lane.conversation, "invoke", act)
+        await self._command(act.command, act.p, answered)
+        await done.wait()
+        del self._acting[lane.conversation]
+        if "r" in replies[0]:
+            lane.acting = None
+            self._note_act(lane.conversation, "ok", act, replies[0]["r"]["seq"])
+            return 0.0
+        error = replies[0]["e"]
+        self._note_act(lane.conversation, "info" if error["code"] in ("timeout", "internal") else "fail", act)
+        if not error["retryable"]:
+            lane.acting = None
+            self._client.surprises.append(f"{act.id} in {lane.conversation}: {error}")
+        return float(error.get("retry_after_ms", 500) / 1000)
+
+    def _note_act(self, conversation: str, outcome: Outcome, act: Act, seq: int = 0) -> None:
+        _, epoch = self._client.last.get(conversation, (0, 0))
+        self._history.note(self._client, conversation, "act", outcome, act.id, digest(act.text), epoch, seq)
+
     async def _attempt(self, lane: Lane, message: Message, before: list[Message]) -> None:
         began = trio.current_time()
         wanted = [earlier for earlier in before if earlier in lane.pending]
@@ -285,6 +337,8 @@ class Session:
             lane.answered_of = max(lane.answered_of, began)
             lane.pending.remove(message)
             self._note(lane.conversation, "ok", message, reply["r"]["seq"])
+            if lane.acts is not None:
+                lane.acts.said(message.id)
             return
         error = reply["e"]
         self._note(lane.conversation, "info" if error["code"] in ("timeout", "internal") else "fail", message)
@@ -311,7 +365,11 @@ class Session:
 def to_entry(push: Map) -> Entry:
     """A durable push as an entry of the log; what is no message has neither id nor content."""
     p = push.get("p", {})
-    return Entry(push["s"], p["id"], digest(p["text"]), p["sender"]) if push["t"] == "message.new" else Entry(push["s"])
+    if push["t"] == "message.new":
+        gone = "deleted_at" in p
+        return Entry(push["s"], p["id"], "" if gone else digest(p["text"]), p["sender"], gone)
+    id, text = known_by(push["t"], p)
+    return Entry(push["s"], id, digest(text), p.get("by") or p["user"]) if id else Entry(push["s"])
 
 
 async def ask(base: str, token: str, commands: Sequence[tuple[str, Map]]) -> list[Any]:
@@ -338,8 +396,13 @@ async def _ask(socket: WebSocketConnection, name: str, p: Map) -> Any:
 
 
 async def read_log(base: str, token: str, conversations: Sequence[str]) -> dict[str, list[Entry]]:
-    """Every entry of every conversation, from the first on, by `conversation.sync`."""
-    log: dict[str, list[Entry]] = {}
+    """Every entry of every conversation."""
+    return {conversation: [to_entry(push) for push in pushes] for conversation, pushes in (await read_pushes(base, token, conversations)).items()}
+
+
+async def read_pushes(base: str, token: str, conversations: Sequence[str]) -> dict[str, list[Map]]:
+    """Every entry as it happened, from the first on, by `conversation.sync`."""
+    log: dict[str, list[Map]] = {}
     for conversation in conversations:
         pushes: list[Map] = []
         more = True
@@ -351,17 +414,17 @@ async def read_log(base: str, token: str, conversations: Sequence[str]) -> dict[
             more = page["more"]
         numbers = [push["p"]["n"] for push in pushes if push["t"] == "message.new"]
         assert numbers == list(range(1, len(numbers) + 1)), f"{conversation}: messages are numbered {numbers}"
-        log[conversation] = [to_entry(push) for push in pushes]
+        log[conversation] = pushes
     return log
 
 
-async def read_messages(base: str, token: str, conversation: str) -> list[tuple[int, str]]:
-    """(seq, id) of every message, by paging back through `message.list`."""
-    found: list[tuple[int, str]] = []
+async def read_messages(base: str, token: str, conversation: str) -> list[Map]:
+    """Every message as it is, by paging back through `message.list`."""
+    found: list[Map] = []
     before: Map = {}
     while True:
         [page] = await ask(base, token, [("message.list", {"c": conversation, "limit": 100, **before})])
-        found[:0] = [(message["seq"], message["id"]) for message in page["items"]]
+        found[:0] = page["items"]
         if "prev" not in page:
             return found
         before = {"before": page["prev"]}

@@ -12,7 +12,8 @@ import trio
 
 from bench.server import Server
 from tests.checker import history as checker
-from tests.faults.load import Client, History, ask, new_id, read_log, read_messages
+from tests.faults.acts import as_folded, folded
+from tests.faults.load import Client, History, ask, new_id, read_log, read_messages, read_pushes
 
 USERS = ("alice", "bob", "carol", "dave")
 ROOMS = tuple(f"room-{number}" for number in range(8))
@@ -55,14 +56,14 @@ class Stage:
             client.sending = False
         log: checker.Log = {}
         with trio.move_on_after(within_s):
-            while any(lane.pending for client in self.clients for lane in client.lanes.values()):
+            while any(lane.pending or lane.acting for client in self.clients for lane in client.lanes.values()):
                 await trio.sleep(0.02)
             log = await read_log(self.server.base, self._token, ROOMS)
             heads = {room: entries[-1].seq for room, entries in log.items()}
             while not all(client.is_drained(heads) for client in self.clients):
                 await trio.sleep(0.02)
             return log
-        behind = [(client.name, client.last, [lane for lane in client.lanes.values() if lane.pending]) for client in self.clients]
+        behind = [(client.name, client.last, [lane for lane in client.lanes.values() if lane.pending or lane.acting]) for client in self.clients]
         raise AssertionError(f"after {within_s} s not everything is answered and delivered: {behind}\n{self.troubles()}")
 
     async def check(self, log: checker.Log, keep: Path) -> None:
@@ -71,13 +72,14 @@ class Stage:
         found = checker.violations(self.history.events, log)
         assert not found, f"{len(found)} violations; the history is in {keep}:\n" + "\n".join(found[:20])
         assert not [client.surprises for client in self.clients if client.surprises], self.troubles()
-        for room, entries in log.items():
+        for room, pushes in (await read_pushes(self.server.base, self._token, ROOMS)).items():
             listed = await read_messages(self.server.base, self._token, room)
-            assert listed == [(entry.seq, entry.id) for entry in entries if entry.id], room
+            assert [(message["seq"], message["id"]) for message in listed] == [(push["s"], push["p"]["id"]) for push in pushes if push["t"] == "message.new"]
+            assert {message["id"]: as_folded(message) for message in listed} == folded(pushes), f"{room} reads other than its entries say"
 
-    def acknowledged(self) -> int:
-        """Sends acknowledged so far."""
-        return sum(1 for event in self.history.events if (event.op, event.type) == ("send", "ok"))
+    def acknowledged(self, op: checker.Op = "send") -> int:
+        """Sends (or other acts) acknowledged so far."""
+        return sum(1 for event in self.history.events if (event.op, event.type) == (op, "ok"))
 
 
 @asynccontextmanager
