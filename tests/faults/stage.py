@@ -74,7 +74,8 @@ class Stage:
         assert not [client.surprises for client in self.clients if client.surprises], self.troubles()
         for room, pushes in (await read_pushes(self.server.base, self._token, ROOMS)).items():
             listed = await read_messages(self.server.base, self._token, room)
-            assert [(message["seq"], message["id"]) for message in listed] == [(push["s"], push["p"]["id"]) for push in pushes if push["t"] == "message.new"]
+            said = [(push["s"], push["p"]["id"]) for push in pushes if push["t"] == "message.new"]
+            assert [(message["seq"], message["id"]) for message in listed] == said, room
             assert {message["id"]: as_folded(message) for message in listed} == folded(pushes), f"{room} reads other than its entries say"
 
     def acknowledged(self, op: checker.Op = "send") -> int:

@@ -27,6 +27,7 @@ async def test_killed_workers_lose_double_and_reorder_nothing(tmp_path: Path) ->
         await stage.check(log, tmp_path)
         connections = sum(client.connections for client in stage.clients)
         assert connections > len(stage.clients), "no client was ever cut off: this showed nothing"
-        print(f"{KILLS} kills, {stage.acknowledged()} sends and {stage.acknowledged('act')} other acts acknowledged, {connections} connections; {took}")
+        print(f"{KILLS} kills, {stage.acknowledged()} sends and {stage.acknowledged('act')} other acts acknowledged; {connections} connections; "
+              f"{took}")
     with Server(tmp_path / "data", workers=1, log=tmp_path / "server.log") as server:
         assert await read_log(server.base, server.session(USERS[0]), ROOMS) == log, "another start reads another log"
