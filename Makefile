@@ -4,7 +4,7 @@ BIN := .venv/bin
 STAMP := .venv/.set-up
 NODE := tests/journeys/node_modules/.package-lock.json
 
-.PHONY: help setup run test check format docs-page bench lock clean
+.PHONY: help setup run test check format generated docs-page bench lock clean
 
 help: ## what there is to type
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -34,8 +34,11 @@ check: $(STAMP) ## style, types, and who imports whom
 format: $(STAMP) ## order imports and mend what can be mended
 	$(BIN)/ruff check --fix .
 
+generated: $(STAMP) ## golden frames and the tables of the docs, as the code says now
+	$(BIN)/python -m scripts.generate
+
 docs-page: $(STAMP) ## fetch what /docs shows, after raising its version in the script
-	$(BIN)/python scripts/fetch_docs_page.py
+	$(BIN)/python -m scripts.fetch_docs_page
 
 bench: $(STAMP) ## the figures of the README, in under five minutes
 	$(BIN)/python -m bench.show

@@ -22,7 +22,7 @@ from protocol.shapes import (
 )
 
 Clearable = str | UnsetType | None
-Data = Annotated[dict[str, Any], Meta(description="The application's own data.")]
+Data = Annotated[dict[str, Any], Meta(title="custom data", description="The application's own data.")]
 
 
 class MessageChange(Shape, frozen=True):

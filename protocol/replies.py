@@ -28,7 +28,7 @@ from protocol.shapes import (
 )
 
 Flag = bool | UnsetType
-Cursor = Annotated[str, Meta(description="For `cursor`; none: the end.")]
+Cursor = Annotated[str, Meta(title="cursor", description="For `cursor`; none: the end.")]
 
 
 class Nothing(Shape, frozen=True):
@@ -215,23 +215,6 @@ class Health(Shape, frozen=True):
     status: str
 
 
-class RateSeen(Shape, frozen=True):
-    """A token bucket: `burst` commands at once, `per_s` a second in the long run."""
-
-    per_s: Annotated[float, Meta(gt=0)]
-    burst: Size
-    used: Size
-    remaining: Size
-
-
-class LimitsSeen(Shape, frozen=True):
-    """By class of command. Not `enforced`: the server was started with its rates lifted."""
-
-    enforced: bool
-    caller: Annotated[dict[str, RateSeen], Meta(description="The user; with a secret key, the application.")]
-    tenant: Annotated[dict[str, RateSeen], Meta(description="All users of the application, and the application, together.")]
-
-
 class Limit(Shape, frozen=True):
     """The limit that was met."""
 
@@ -240,7 +223,7 @@ class Limit(Shape, frozen=True):
     got: Size
 
 
-Code = Annotated[str, Meta(description="What went wrong, for programs.", extra_json_schema={"enum": list(CODES)})]
+Code = Annotated[str, Meta(title="code", description="What went wrong, for programs.", extra_json_schema={"enum": list(CODES)})]
 
 
 class ErrorBody(Shape, frozen=True):

@@ -14,16 +14,21 @@ CONVERSATION_ID = r"^(me|~?[A-Za-z0-9_@.:+\-]{1,128})$"
 ACT_ID = r"^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$"
 
 # `extra_json_schema` says more in the schema than decoding checks: rules check it, with a sentence that says what to do.
-UserId = Annotated[str, Meta(description="A user, by the company's id.", extra_json_schema={"pattern": USER_ID})]
-ConversationId = Annotated[str, Meta(description="A conversation; `me` is one's own personal one.", extra_json_schema={"pattern": CONVERSATION_ID})]
-MessageId = Annotated[str, Meta(description="A message, by the UUIDv7 its sender made.", extra_json_schema={"pattern": ACT_ID})]
-Seq = Annotated[int, Meta(ge=0, description="A place among all entries of a conversation.")]
-Nth = Annotated[int, Meta(ge=0, description="A place among the messages of a conversation.")]
-Epoch = Annotated[int, Meta(description="Which life of the data this is; compared for equality only.")]
-At = Annotated[int, Meta(ge=0, description="Milliseconds since 1970 UTC.")]
+def _text(title: str, description: str, **schema: Any) -> Meta:
+    return Meta(title=title, description=description, extra_json_schema=schema)
+
+
+UserId = Annotated[str, _text("user id", "A user, by the company's id.", pattern=USER_ID)]
+ConversationId = Annotated[str, _text("conversation id", "A conversation; `me` is one's own personal one.", pattern=CONVERSATION_ID)]
+MessageId = Annotated[str, _text("message id", "A message, by the UUIDv7 its sender made.", pattern=ACT_ID)]
+Op = Annotated[str, _text("act id", "A UUIDv7 of this act: said again with the same one, it takes effect once.", pattern=ACT_ID)]
+Emoji = Annotated[str, _text("emoji", "An emoji, or a short name of one.", minLength=1, maxLength=64)]
+Seq = Annotated[int, Meta(ge=0, title="seq", description="A place among all entries of a conversation.")]
+Nth = Annotated[int, Meta(ge=0, title="n", description="A place among the messages of a conversation.")]
+Epoch = Annotated[int, Meta(title="epoch", description="Which life of the data this is; compared for equality only.")]
+At = Annotated[int, Meta(ge=0, title="time", description="Milliseconds since 1970 UTC.")]
 Size = Annotated[int, Meta(ge=0)]
-Emoji = Annotated[str, Meta(description="An emoji, or a short name of one.", extra_json_schema={"minLength": 1, "maxLength": 64})]
-Custom = Annotated[dict[str, Any], Meta(description="The application's own data, kept as it is.")]
+Custom = Annotated[dict[str, Any], Meta(title="custom data", description="The application's own data, kept as it is.")]
 
 Type = Literal["direct", "group", "channel"]
 Access = Literal["private", "public", "broadcast"]

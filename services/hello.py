@@ -6,7 +6,8 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from protocol import replies
-from services.conversations.model import Named, Params, Seq, Watch
+from protocol.shapes import ConversationId, Epoch, Seq
+from services.conversations.model import Named, Params, Watch
 
 Short = Annotated[str, Meta(max_length=256)]
 
@@ -23,14 +24,14 @@ class Seen(msgspec.Struct, frozen=True):
     """The last seq that a client has of a conversation, and the epoch it was told with it."""
 
     seq: Seq
-    epoch: int
+    epoch: Epoch
 
 
 class Hello(Params, frozen=True, omit_defaults=True):
     token: str
     device: Device | UnsetType = UNSET
     sdk: Short | UnsetType = UNSET
-    resume: dict[str, Seen] | UnsetType = UNSET
+    resume: dict[ConversationId, Seen] | UnsetType = UNSET
 
 
 class RefreshToken(Params, frozen=True, omit_defaults=True):
@@ -43,12 +44,11 @@ class Own(NamedTuple):
     params: type[msgspec.Struct]
     answers: type[msgspec.Struct]
     summary: str
-    rate: str = "read"
 
 
 OWN = {
-    "hello": Own(Hello, replies.Welcome, "Say who one is, and what one has seen: the first command of a connection.", "connects"),
-    "token.refresh": Own(RefreshToken, replies.TokenTaken, "Give the connection a fresh token of the same user.", "connects"),
+    "hello": Own(Hello, replies.Welcome, "Say who one is, and what one has seen: the first command of a connection."),
+    "token.refresh": Own(RefreshToken, replies.TokenTaken, "Give the connection a fresh token of the same user."),
     "conversation.watch": Own(Watch, replies.ConversationWatched, "Be told what happens in a conversation, from after a seq on."),
     "conversation.unwatch": Own(Named, replies.Nothing, "Be told no more."),
 }

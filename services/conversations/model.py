@@ -1,18 +1,18 @@
 """What clients say about conversations and members. Absent is UNSET; a null clears, where that is possible."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from protocol import limits
+from protocol.replies import Cursor
+from protocol.shapes import ConversationId, Custom, Epoch, Op, Seq, UserId
 
 Text = Annotated[str, Meta(max_length=limits.NAME)]
 Long = Annotated[str, Meta(max_length=limits.DESCRIPTION)]
 Url = Annotated[str, Meta(max_length=limits.URL)]
-Seq = Annotated[int, Meta(ge=0)]
 Count = Annotated[int, Meta(ge=1)]
-Custom = dict[str, Any]
 
 TYPES = ("direct", "group", "channel")
 ACCESS = ("private", "public", "broadcast")
@@ -26,24 +26,24 @@ class Params(msgspec.Struct, frozen=True, omit_defaults=True):
 
 class Create(Params, frozen=True, omit_defaults=True):
     type: Literal["direct", "group", "channel"]
-    id: str | UnsetType = UNSET
-    op: str | UnsetType = UNSET
+    id: ConversationId | UnsetType = UNSET
+    op: Op | UnsetType = UNSET
     access: Literal["private", "public", "broadcast"] | UnsetType = UNSET
     name: Text | UnsetType = UNSET
     description: Long | UnsetType = UNSET
     photo_url: Url | UnsetType = UNSET
-    members: list[str] | UnsetType = UNSET
+    members: list[UserId] | UnsetType = UNSET
     custom: Custom | UnsetType = UNSET
 
 
 class Named(Params, frozen=True, omit_defaults=True):
-    c: str
+    c: ConversationId
 
 
 class Watch(Params, frozen=True, omit_defaults=True):
-    c: str
+    c: ConversationId
     after: Seq | UnsetType = UNSET
-    epoch: int | UnsetType = UNSET
+    epoch: Epoch | UnsetType = UNSET
 
 
 class Update(Params, frozen=True, omit_defaults=True):
@@ -69,27 +69,27 @@ class Whole(Params, frozen=True, omit_defaults=True):
 
 
 class Sync(Params, frozen=True, omit_defaults=True):
-    c: str
+    c: ConversationId
     after: Seq
-    epoch: int | UnsetType = UNSET
+    epoch: Epoch | UnsetType = UNSET
     limit: Count | UnsetType = UNSET
 
 
 class List(Params, frozen=True, omit_defaults=True):
-    cursor: str | UnsetType = UNSET
+    cursor: Cursor | UnsetType = UNSET
     limit: Count | UnsetType = UNSET
 
 
 class AddMembers(Params, frozen=True, omit_defaults=True):
-    c: str
-    users: list[str]
-    op: str | UnsetType = UNSET
+    c: ConversationId
+    users: list[UserId]
+    op: Op | UnsetType = UNSET
 
 
 class RemoveMember(Params, frozen=True, omit_defaults=True):
-    c: str
-    user: str
-    op: str | UnsetType = UNSET
+    c: ConversationId
+    user: UserId
+    op: Op | UnsetType = UNSET
 
 
 class UpdateMember(Params, frozen=True, omit_defaults=True):
@@ -100,6 +100,6 @@ class UpdateMember(Params, frozen=True, omit_defaults=True):
 
 
 class ListMembers(Params, frozen=True, omit_defaults=True):
-    c: str
-    cursor: str | UnsetType = UNSET
+    c: ConversationId
+    cursor: Cursor | UnsetType = UNSET
     limit: Count | UnsetType = UNSET

@@ -1,12 +1,13 @@
 """What clients say about messages."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from protocol import limits
-from services.conversations.model import Count, Params, Seq
+from protocol.shapes import ConversationId, Custom, MessageId, Op, Seq, Size, UserId
+from services.conversations.model import Count, Params
 
 Kind = Annotated[str, Meta(min_length=1, max_length=64)]
 
@@ -18,60 +19,60 @@ class Attachment(msgspec.Struct, frozen=True, omit_defaults=True):
     url: Annotated[str, Meta(max_length=limits.URL)]
     mime: Annotated[str, Meta(max_length=limits.NAME)] | UnsetType = UNSET
     name: Annotated[str, Meta(max_length=limits.NAME)] | UnsetType = UNSET
-    size: Seq | UnsetType = UNSET
-    width: Seq | UnsetType = UNSET
-    height: Seq | UnsetType = UNSET
-    duration_ms: Seq | UnsetType = UNSET
+    size: Size | UnsetType = UNSET
+    width: Size | UnsetType = UNSET
+    height: Size | UnsetType = UNSET
+    duration_ms: Size | UnsetType = UNSET
     preview: Annotated[str, Meta(max_length=limits.URL)] | UnsetType = UNSET
 
 
 class Send(Params, frozen=True, omit_defaults=True):
-    c: str
-    id: str
+    c: ConversationId
+    id: MessageId
     text: str | UnsetType = UNSET
     type: Kind | UnsetType = UNSET
     attachments: list[Attachment] | UnsetType = UNSET
-    mentions: list[str] | UnsetType = UNSET
+    mentions: list[UserId] | UnsetType = UNSET
     mention_all: bool | UnsetType = UNSET
-    reply_to: str | UnsetType = UNSET
-    thread: str | UnsetType = UNSET
-    custom: dict[str, Any] | UnsetType = UNSET
+    reply_to: MessageId | UnsetType = UNSET
+    thread: MessageId | UnsetType = UNSET
+    custom: Custom | UnsetType = UNSET
     silent: bool | UnsetType = UNSET
-    after: str | UnsetType = UNSET
+    after: MessageId | UnsetType = UNSET
 
 
 class Edit(Params, frozen=True, omit_defaults=True):
-    c: str
-    id: str
+    c: ConversationId
+    id: MessageId
     text: str | UnsetType | None = UNSET
     attachments: list[Attachment] | UnsetType | None = UNSET
-    mentions: list[str] | UnsetType | None = UNSET
-    custom: dict[str, Any] | UnsetType | None = UNSET
-    op: str | UnsetType = UNSET
+    mentions: list[UserId] | UnsetType | None = UNSET
+    custom: Custom | UnsetType | None = UNSET
+    op: Op | UnsetType = UNSET
 
 
 class Delete(Params, frozen=True, omit_defaults=True):
-    c: str
-    id: str
+    c: ConversationId
+    id: MessageId
     for_: Literal["all", "me"] = msgspec.field(name="for", default="all")
-    op: str | UnsetType = UNSET
+    op: Op | UnsetType = UNSET
 
 
 class Pin(Params, frozen=True, omit_defaults=True):
-    c: str
-    id: str
-    op: str | UnsetType = UNSET
+    c: ConversationId
+    id: MessageId
+    op: Op | UnsetType = UNSET
 
 
 class One(Params, frozen=True, omit_defaults=True):
-    c: str
-    id: str
+    c: ConversationId
+    id: MessageId
 
 
 class Listing(Params, frozen=True, omit_defaults=True):
-    c: str
+    c: ConversationId
     before: Seq | UnsetType = UNSET
     after: Seq | UnsetType = UNSET
     around: Seq | UnsetType = UNSET
-    thread: str | UnsetType = UNSET
+    thread: MessageId | UnsetType = UNSET
     limit: Count | UnsetType = UNSET

@@ -4,12 +4,13 @@ from typing import Literal
 
 from msgspec import UNSET, UnsetType
 
+from protocol.shapes import ConversationId, MessageId
 from services.conversations.model import Params
 
 Kind = Literal["text", "voice", "file"]
 
 
 class Typing(Params, frozen=True, omit_defaults=True):
-    c: str
+    c: ConversationId
     kind: Kind | UnsetType = UNSET
-    thread: str | UnsetType = UNSET
+    thread: MessageId | UnsetType = UNSET

@@ -6,6 +6,8 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from protocol import limits
+from protocol.replies import Cursor
+from protocol.shapes import Custom, Op, UserId
 from services.conversations.model import Count, Params
 
 Text = Annotated[str, Meta(max_length=limits.NAME)]
@@ -19,10 +21,10 @@ TOLD = ("display_name", "avatar_url", "custom")
 class Profile(msgspec.Struct, frozen=True):
     """What a company says of a user. Absent: unchanged; null: cleared."""
 
-    external_id: str
+    external_id: UserId
     display_name: Text | UnsetType | None = UNSET
     avatar_url: Url | UnsetType | None = UNSET
-    custom: dict[str, Any] | UnsetType | None = UNSET
+    custom: Custom | UnsetType | None = UNSET
 
     def changes(self) -> dict[str, Any]:
         """The fields that were given."""
@@ -32,7 +34,7 @@ class Profile(msgspec.Struct, frozen=True):
 class User(msgspec.Struct, frozen=True, omit_defaults=True):
     """A user as stored."""
 
-    external_id: str
+    external_id: UserId
     created_at: int
     updated_at: int
     change: int
@@ -56,26 +58,26 @@ class User(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Get(Params, frozen=True, omit_defaults=True):
-    users: list[str]
+    users: list[UserId]
 
 
 class Show(Params, frozen=True, omit_defaults=True):
-    user: str
+    user: UserId
 
 
 class List(Params, frozen=True, omit_defaults=True):
-    cursor: str | UnsetType = UNSET
+    cursor: Cursor | UnsetType = UNSET
     limit: Count | UnsetType = UNSET
 
 
 class Update(Params, frozen=True, omit_defaults=True):
     """Absent: unchanged; null: cleared. Without `user` it is oneself."""
 
-    user: str | UnsetType = UNSET
+    user: UserId | UnsetType = UNSET
     display_name: Text | UnsetType | None = UNSET
     avatar_url: Url | UnsetType | None = UNSET
-    custom: dict[str, Any] | UnsetType | None = UNSET
-    op: str | UnsetType = UNSET
+    custom: Custom | UnsetType | None = UNSET
+    op: Op | UnsetType = UNSET
 
 
 class Put(Update, frozen=True, omit_defaults=True):
