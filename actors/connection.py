@@ -13,6 +13,7 @@ from actors.dispatch import call, finish, make_params
 from actors.keys import Key
 from actors.lanes import Lanes
 from actors.messages import Submit
+from actors.rates import Standing, TenantRates
 from actors.standing import Closed, Desk, Expired, Frames, Message, NoHello, Revoke, Socket, Tick
 from actors.watching import Watching, watched_reply
 from protocol.closing import BAD_FRAME, GOING_AWAY, NO_HELLO, PROTOCOL, REVOKED, TOKEN_EXPIRED, TOKEN_INVALID, TOO_MANY, Closing
@@ -22,13 +23,16 @@ from services.acts import Asked, Rooms, Verdict
 from services.conversations.model import Named, Watch
 from services.conversations.rules import check_conversation
 from services.hello import Hello, RefreshToken
+from services.rates.model import READ
 from services.scope import Scope
 from supervisor import Actor, Exit
 
 _log = logging.getLogger("actors.connection")
 
 MOST_OPEN = 1_024
-"""Commands of one connection that may be unanswered, or wait for `hello`."""
+"""Commands of one connection that may be unanswered, or wait for `hello` or for a bank."""
+FLOOD, FLOOD_S = 1_000, 10.0
+"""Commands refused for their rate within so many seconds: who goes on like that is not listening, and is closed with 4429."""
 WITHIN_S = 30.0
 MOST_TYPED = 32
 """Conversations typed in that a connection remembers; in the others typing ends by itself."""
@@ -39,8 +43,8 @@ TEXT = 1
 class Connection(Actor[Message]):
     """One client's socket. It takes commands from `hello` on; what the client sends in one go is handled in one go."""
 
-    __slots__ = ("_desk", "_early", "_greeting", "_lanes", "_open", "_requests", "_socket", "_typed", "_watching", "expires_at", "name", "scope",
-                 "text")
+    __slots__ = ("_desk", "_early", "_flood", "_flood_began", "_greeting", "_lanes", "_open", "_rates", "_requests", "_socket", "_typed",
+                 "_watching", "expires_at", "name", "scope", "text")
 
     mailbox: ClassVar[int] = 64
 
@@ -56,6 +60,8 @@ class Connection(Actor[Message]):
         self._lanes = Lanes(self._start)
         self._watching: Watching | None = None
         self._typed: dict[str, None] | None = None
+        self._rates: TenantRates | None = None
+        self._flood, self._flood_began = 0, 0.0
 
     @property
     def user(self) -> str:
@@ -156,15 +162,44 @@ class Connection(Actor[Message]):
             self._open.add(command.i)
         if command.m == "hello":
             self._hello(command)
-        elif self._watching is not None:
-            self._run(command)
-        elif not self._greeting:
+        elif self._watching is not None and not self._early:
+            self._admit(command)
+        elif self._watching is None and not self._greeting:
             self.refuse(command, Refused("not_authenticated", "The first command must be `hello`."))
             self.close(NO_HELLO)
         elif len(self._early) < MOST_OPEN:
             self._early.append(command)
         else:
-            self.refuse(command, Refused("too_many", "Too many commands before `hello` was answered."))
+            self.refuse(command, Refused("too_many", "Too many commands wait already: wait for replies."))
+
+    def _admit(self, command: Command) -> bool:
+        """Run it, if its rate allows. False when a bank has to be waited for first; all that comes then comes behind it."""
+        if self._rates is not None:
+            rate = self._desk.classes.get(command.m, READ)
+            standing = self._rates.ask(self.user, rate)
+            if standing is Standing.WAIT:
+                self._early.appendleft(command)
+                self._rates.when_known(self.user, rate, self._go_on)
+                return False
+            if standing is Standing.NO:
+                self._held_back(command, self._rates.refusal(self.user, rate))
+                return True
+        self._run(command)
+        return True
+
+    def _go_on(self) -> None:
+        """What waited may be carried out: `hello` is answered, or the bank has answered."""
+        while self._early and not self.closed and self._admit(self._early.popleft()):
+            pass
+
+    def _held_back(self, command: Command, refused: Refused) -> None:
+        self.refuse(command, refused)
+        now = trio.current_time()
+        if now - self._flood_began > FLOOD_S:
+            self._flood, self._flood_began = 0, now
+        self._flood += 1
+        if self._flood > FLOOD:
+            self.close(TOO_MANY)
 
     def _run(self, command: Command) -> None:
         if command.refusal is not None:
@@ -272,9 +307,10 @@ class Connection(Actor[Message]):
             return None
         self._socket.admitted()
         self.scope, self.expires_at, self._watching = self._asking(greeting.scope), greeting.expires_at, greeting.watching
+        if self._desk.rates is not None:
+            self._rates = self._desk.rates.of(self.scope.tenant)
         self.reply(command, greeting.begin())
-        while self._early and not self.closed:
-            self._run(self._early.popleft())
+        self._go_on()
 
     async def _refresh(self, command: Command, p: RefreshToken) -> dict[str, Any]:
         authenticated = await self._desk.greeter.authenticate(p.token)

@@ -6,10 +6,13 @@ from typing import NamedTuple, Protocol
 from actors.fanout import Fanout
 from actors.greeting import Greeter
 from actors.house import Errands
+from actors.rates import Rates
 from actors.router import Router
 from services.acts import Rooms
 from services.commands import Command as Row
+from services.hello import OWN
 from services.history import History
+from services.rates.model import CLASSES
 from services.tenants import Tenants
 
 
@@ -78,6 +81,9 @@ class Desk:
     """What all connections of a worker share."""
 
     def __init__(self, *, table: Mapping[str, Row], router: Router, rooms: Rooms, fanout: Fanout, history: History, errands: Errands,
-                 tenants: Tenants, greeter: Greeter, epoch: int) -> None:
+                 tenants: Tenants, greeter: Greeter, epoch: int, rates: Rates | None = None) -> None:
+        """Without `rates` nobody is held back."""
         self.table, self.router, self.rooms, self.fanout, self.history = table, router, rooms, fanout, history
-        self.errands, self.tenants, self.greeter, self.epoch = errands, tenants, greeter, epoch
+        self.errands, self.tenants, self.greeter, self.epoch, self.rates = errands, tenants, greeter, epoch, rates
+        rates_of = {name: row.rate for name, row in table.items()} | {name: own.rate for name, own in OWN.items()}
+        self.classes = {name: CLASSES.index(rate) for name, rate in rates_of.items()}

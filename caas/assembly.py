@@ -13,6 +13,7 @@ from actors.followers import Follower
 from actors.greeting import Authenticated, Greeter
 from actors.house import Errands, House
 from actors.keys import Key, partition_of
+from actors.lending import Lending, caller_of
 from actors.messages import op_of
 from actors.reader import Reader
 from actors.room import Room
@@ -20,7 +21,8 @@ from actors.router import Links, Ring, Router, key_of
 from actors.standing import Desk
 from actors.storing import Storer
 from actors.tails import Tails
-from actors.tenant import Enter, Leave, TenantActor
+from actors.tenant import Enter, Leave, TenantActor, TenantMessage
+from protocol.errors import Refused
 from protocol.world import Clock, Ids, Rng
 from services.catalogue import KINDS
 from services.commands import gather
@@ -34,6 +36,8 @@ from services.lately import Lately
 from services.messages.changing import Changing
 from services.messages.current import Current
 from services.messages.service import Messages
+from services.rates.model import CONNECTS, Policy
+from services.rates.service import Limits
 from services.reactions.service import Reactions
 from services.scope import Scope
 from services.tenants import Tenants
@@ -79,7 +83,8 @@ class Assembly:
     """One worker: rooms and what they stand on, services, connections' desk. Whoever makes it runs its tasks (`caas/wiring.py`)."""
 
     def __init__(self, *, me: str, boot: int, backend: Backend, world: World, links: Links, tree: Supervisor, errands: Errands, master: bytes,
-                 frame: Frame, limits: bool = True) -> None:
+                 frame: Frame, policy: Policy | None = None) -> None:
+        """Without a policy there are no limits of rates, nor of a user's connections."""
         self.me, self.backend, self.world, self.errands = me, backend, world, errands
         log = self.log = backend.log
         self.vault = Vault(backend.documents, world.rng, master)
@@ -88,9 +93,11 @@ class Assembly:
         self.tails, self.deadlines, self.alarms = Tails(), Deadlines(), Alarms()
         self.storer = Storer(log, backend.documents, self.tails, parts, KINDS)
         self.rooms: Directory[Any] = Directory(tree, "rooms", self._room, fingerprint=op_of)
-        self.tenant_actors: Directory[Enter | Leave] = Directory(tree, "tenants", self._tenant)
-        self._limits = limits
+        self.tenant_actors: Directory[TenantMessage] = Directory(tree, "tenants", self._tenant)
+        self._policy = policy
         self.router = Router(me, self.rooms, links, log.partitions)
+        self.lending = Lending(me, policy, self.router, links, self.tenant_actors) if policy is not None else None
+        self.rates = self.lending.rates if self.lending is not None else None
         self.users = Users(backend.documents, self.router, self.tenants, world.clock, world.rng)
         self.lately = Lately(backend.documents, KINDS)
         self.history = History(self.router, log, self.lately, self.vault, KINDS, self.users)
@@ -112,6 +119,7 @@ class Assembly:
             Reactions(self.router, current, self.tenants, world.clock, world.ids),
             self.users,
             Typings(self.router),
+            Limits(self.lending),
         ))
         self.dispatch = Dispatch(self.table, self.router, self.tenants)
         follows = [TellMembers(self.history, backend.documents, self.tenants, self.router.submit_all)]
@@ -125,7 +133,7 @@ class Assembly:
         greeter = Greeter(authenticate=authenticate, user=self._shown, enter=self._enter, leave=self._leave, rooms=router, fanout=self.fanout,
                           history=self.history, errands=self.errands, tenants=self.tenants, clock=self.world.clock, epoch=log.epoch)
         return Desk(table=self.table, router=router, rooms=router, fanout=self.fanout, history=self.history, errands=self.errands,
-                    tenants=self.tenants, greeter=greeter, epoch=log.epoch)
+                    tenants=self.tenants, greeter=greeter, epoch=log.epoch, rates=self.rates)
 
     async def take_ring(self, ring: Ring) -> None:
         """The node's workers are others now: follow what is ours, let go of what is not, listen where rooms have moved."""
@@ -145,8 +153,13 @@ class Assembly:
     # What the links bring.
 
     def asked(self, worker: str, message: Any, answer: Callable[[object, Exception | None], None]) -> None:
-        """A sibling asks for one of our rooms."""
-        self.router.serve(message, answer)
+        """A sibling asks for one of our rooms, or for a tenant's bank that is here."""
+        if message[0] not in ("borrow", "levels"):
+            self.router.serve(message, answer)
+        elif self.lending is not None:
+            self.lending.serve(message, answer)
+        else:
+            answer(None, Refused("unavailable", "This worker was started without limits."))
 
     def told(self, worker: str, message: Any) -> None:
         """A sibling's room has a push for our listeners."""
@@ -169,6 +182,8 @@ class Assembly:
         return (await self.users.of_internal(scope, [scope.user])).get(scope.user, {"id": scope.external})
 
     async def _enter(self, scope: Scope) -> None:
+        if self.rates is not None:
+            await self.rates.of(scope.tenant).admitted(caller_of(scope), CONNECTS)
         await self.tenant_actors.ask(scope.tenant, Enter(scope.user))
 
     def _leave(self, scope: Scope) -> None:
@@ -176,7 +191,7 @@ class Assembly:
             self.tenant_actors.send_nowait(scope.tenant, Leave(scope.user))
 
     def _tenant(self, tenant: str) -> TenantActor:
-        return TenantActor(tenant, self.tenants, self.world.clock, self.router.say, limits=self._limits)
+        return TenantActor(tenant, self.tenants, self.world.clock, self.router.say, self._policy)
 
     def _room(self, name: str) -> Room:
         key = key_of(name)

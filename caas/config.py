@@ -9,7 +9,47 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
+from services.rates.model import CLASSES, Policy, changed
+
 SECONDS = 1.0
+
+
+class ByClass(dict[str, float]):
+    """A number for each class of commands that is named. In the environment `send=10,read=50`, in `caas.toml` a table."""
+
+    @classmethod
+    def read(cls, given: Any, *, whole: bool) -> "ByClass":
+        """From text or a table. Raises ValueError with what would be right."""
+        pairs = given.items() if isinstance(given, dict) else [pair.split("=", 1) for pair in str(given).split(",") if pair]
+        read = cls()
+        for pair in pairs:
+            name, number = (str(part).strip() for part in (*pair, "")[:2])
+            if name not in CLASSES:
+                raise ValueError(f"there is no class `{name}`; there are {', '.join(CLASSES)}")
+            read[name] = _number(name, number, whole=whole)
+        return read
+
+    def __str__(self) -> str:
+        return ",".join(f"{name}={number:g}" for name, number in self.items())
+
+
+class PerSecond(ByClass):
+    """Commands a second."""
+
+
+class Bursts(ByClass):
+    """Commands at once."""
+
+
+def _number(name: str, text: str, *, whole: bool) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = 0.0
+    least, most, kind = (1.0, 1e6, "a whole number from 1") if whole else (0.001, 1e6, "a number from 0.001")
+    if not least <= number <= most or (whole and number % 1):
+        raise ValueError(f"`{name}` must be {kind} to 1000000")
+    return number
 
 
 class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -32,10 +72,28 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """For connections to leave when a worker stops."""
     limits: bool = True
     """Rates and counts per user and address, and the accept rate. Sizes and deadlines are never lifted."""
+    user_rates_per_s: PerSecond = PerSecond()
+    """What a user may send, by class; classes that are not named keep their defaults (services/rates/model.py)."""
+    user_bursts: Bursts = Bursts()
+    application_rates_per_s: PerSecond = PerSecond()
+    """What an application's secret keys may send, all together."""
+    application_bursts: Bursts = Bursts()
+    tenant_rates_per_s: PerSecond = PerSecond()
+    """What an application and all its users may send together."""
+    tenant_bursts: Bursts = Bursts()
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["json", "console"] = "json"
     dev: bool = False
     """The development set-up: its fixed keys, and the page at `/`, for this machine alone."""
+
+    def policy(self) -> Policy | None:
+        """The rates; None when they are lifted."""
+        if not self.limits:
+            return None
+        usual = Policy()
+        return Policy(user=changed(usual.user, self.user_rates_per_s, self.user_bursts),
+                      application=changed(usual.application, self.application_rates_per_s, self.application_bursts),
+                      tenant=changed(usual.tenant, self.tenant_rates_per_s, self.tenant_bursts))
 
 
 class BadConfig(Exception):
@@ -81,13 +139,15 @@ def _made(values: Mapping[str, tuple[Any, str]]) -> Config:
         if name not in known:
             raise BadConfig(f"{where}: there is no setting `{name}`; there are {', '.join(known)}")
         try:
-            msgspec.convert(value, known[name].type, strict=False, dec_hook=_path)
+            msgspec.convert(value, known[name].type, strict=False, dec_hook=_custom)
         except msgspec.ValidationError as error:
             raise BadConfig(f"{where}: {error}") from error
-    return msgspec.convert({name: value for name, (value, _) in values.items()}, Config, strict=False, dec_hook=_path)
+    return msgspec.convert({name: value for name, (value, _) in values.items()}, Config, strict=False, dec_hook=_custom)
 
 
-def _path(kind: type, value: Any) -> Any:
+def _custom(kind: type, value: Any) -> Any:
+    if issubclass(kind, ByClass):
+        return kind.read(value, whole=kind is Bursts)
     if kind is Path or issubclass(kind, Path):
         return Path(value)
     raise NotImplementedError(f"{kind} cannot be configured")

@@ -39,6 +39,7 @@ from transport.door import Door, DoorLimits
 from transport.health import Metrics
 from transport.link import Links
 from transport.listener import Listener, ServeHTTP, open_sockets
+from transport.rating import Gate
 from transport.rest import make_app
 from transport.websocket.frames import BINARY, TEXT, frame
 from transport.websocket.hub import Hub
@@ -57,7 +58,7 @@ class Worker:
         self.run_folder = config.data / "run"
         self.links = Links(self.run_folder, name, self)
         self.assembly = Assembly(me=name, boot=world.clock.now_ms(), backend=backend, world=world, links=self.links, tree=tree,
-                                 errands=Errands(errands), master=master_key(config.data, world.rng), frame=_framed, limits=config.limits)
+                                 errands=Errands(errands), master=master_key(config.data, world.rng), frame=_framed, policy=config.policy())
         self._make_identity()
         self.connections = Connections(self.assembly.desk(self.sessions.authenticate_token), tree, name)
         self.hub = Hub(self.connections, Door(DoorLimits() if config.limits else UNLIMITED))
@@ -216,6 +217,7 @@ def measure(metrics: Metrics, worker: "Worker") -> None:
     assembly = worker.assembly
     metrics.count("caas_deliveries_total", "Pushes handed to connections.", lambda: assembly.fanout.deliveries)
     metrics.count("caas_storing_steps_total", "Steps of storing written.", lambda: assembly.storer.steps)
+    metrics.count("caas_rate_limited_total", "Commands and requests refused for their rate.", lambda: assembly.rates.refused if assembly.rates else 0)
     metrics.level("caas_connections", "WebSocket connections.", lambda: len(worker.connections))
     metrics.level("caas_rooms", "Rooms awake.", lambda: len(assembly.rooms))
     metrics.level("caas_audiences", "Conversations that somebody on the worker watches.", lambda: len(assembly.fanout))
@@ -237,8 +239,9 @@ def _framed(payload: bytes, text: bool) -> bytes:
 
 
 def _rest(worker: Worker) -> Any:
+    rates = worker.assembly.rates
     return make_app(worker.assembly.dispatch, worker.sessions, ids=worker.world.ids, ready=worker.is_ready, metrics=worker.metrics.text,
-                    noted=worker.metrics.requested, dev=worker.config.dev)
+                    noted=worker.metrics.requested, dev=worker.config.dev, gate=Gate(rates, worker.world.clock) if rates is not None else None)
 
 
 def _tls(config: Config) -> ssl.SSLContext | None:

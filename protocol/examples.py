@@ -46,6 +46,10 @@ def _act(seq: int) -> dict[str, Any]:
     return {"seq": seq}
 
 
+def _rate(per_s: float, burst: int, used: int) -> dict[str, Any]:
+    return {"per_s": per_s, "burst": burst, "used": used, "remaining": burst - used}
+
+
 _ON_MESSAGE = {"c": C, "id": FIRST, "op": OP}
 _REACTION = {"c": C, "id": FIRST, "emoji": "👍", "op": OP}
 _RECEIPT = {"c": C, "seq": 7}
@@ -97,6 +101,7 @@ COMMANDS: dict[str, Example] = {
     "presence.watch": Example({"users": ["bob", "carol"]}, {"items": [{"user": "bob", "status": "away", "text": "Lunch"},
                                                                       {"user": "carol", "status": "offline", "last_seen_at": AT - 600_000}]}),
     "presence.unwatch": Example({"users": ["bob"]}, {}),
+    "limits.get": Example({}, {"enforced": True, "caller": {"send": _rate(10, 30, 12)}, "tenant": {"send": _rate(1_000, 3_000, 160)}}),
     "user.get": Example({"users": ["alice", "bob"]}, {"items": [ALICE, BOB]}),
     "user.show": Example({"user": "alice"}, {"user": ALICE}),
     "user.list": Example({"limit": 50}, {"items": [ALICE, BOB], "next": CURSOR}),

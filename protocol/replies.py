@@ -215,6 +215,23 @@ class Health(Shape, frozen=True):
     status: str
 
 
+class RateSeen(Shape, frozen=True):
+    """A token bucket: `burst` commands at once, `per_s` a second in the long run."""
+
+    per_s: Annotated[float, Meta(gt=0)]
+    burst: Size
+    used: Size
+    remaining: Size
+
+
+class LimitsSeen(Shape, frozen=True):
+    """By class of command. Not `enforced`: the server was started with its rates lifted."""
+
+    enforced: bool
+    caller: Annotated[dict[str, RateSeen], Meta(description="The user; with a secret key, the application.")]
+    tenant: Annotated[dict[str, RateSeen], Meta(description="All users of the application, and the application, together.")]
+
+
 class Limit(Shape, frozen=True):
     """The limit that was met."""
 

@@ -10,6 +10,7 @@ from typing import Any, TypeVar, get_type_hints
 import msgspec
 
 from services.acts import Asked
+from services.rates.model import class_of
 from services.scope import Scope
 
 Handler = Callable[..., Any]
@@ -38,17 +39,23 @@ class Command(msgspec.Struct, frozen=True):
     """The field that `Idempotency-Key` fills: `op`, or `id` for a message; empty for none."""
     anyone: bool = True
     """Whether users may; otherwise only the application, by its secret key."""
+    rate: str = "admin"
+    """The class of its rate (services/rates/model.py)."""
     ordered: bool = False
     """Whether it is a plain function that only makes an act, so that many may be under way in order."""
     summary: str = ""
 
 
 def command(name: str, route: str = "", *, answers: type[msgspec.Struct] | None = None, makes: bool = False, needs: tuple[str, ...] = (),
-            keyed: str = "op", anyone: bool = True) -> Callable[[F], F]:
-    """Mark a service method as a command: its wire name, its route as `POST /conversations/{c}/messages`, and what it answers."""
+            keyed: str = "op", anyone: bool = True, rate: str = "") -> Callable[[F], F]:
+    """Mark a service method as a command: its wire name, its route as `POST /conversations/{c}/messages`, and what it answers.
+
+    Without `rate` its class follows from its name and method (`class_of`).
+    """
 
     def mark(method: F) -> F:
-        row = {"name": name, "route": route, "answers": answers, "makes": makes, "needs": needs, "keyed": keyed, "anyone": anyone}
+        row = {"name": name, "route": route, "answers": answers, "makes": makes, "needs": needs, "keyed": keyed, "anyone": anyone,
+               "rate": rate}
         setattr(method, _MARK, [*getattr(method, _MARK, ()), row])
         return method
 
@@ -67,14 +74,15 @@ def gather(services: Iterable[object]) -> dict[str, Command]:
     return table
 
 
-def _row(method: Handler, *, route: str, keyed: str, **told: Any) -> Command:
+def _row(method: Handler, *, name: str, route: str, keyed: str, rate: str, **told: Any) -> Command:
     hints = get_type_hints(method)
     params = next(kind for key, kind in hints.items() if key not in ("scope", "return"))
     verb, _, path = route.partition(" ")
     ordered = hints.get("return") is Asked and not _is_async(method)
     summary = (method.__doc__ or "").strip().partition("\n")[0]
     keyed = keyed if keyed in params.__struct_fields__ else ""
-    return Command(params=params, call=method, method=verb, path=path, keyed=keyed, ordered=ordered, summary=summary, **told)
+    return Command(name=name, params=params, call=method, method=verb, path=path, keyed=keyed, rate=rate or class_of(name, verb), ordered=ordered,
+                   summary=summary, **told)
 
 
 def _is_async(method: Handler) -> bool:

@@ -44,11 +44,12 @@ class Own(NamedTuple):
     params: type[msgspec.Struct]
     answers: type[msgspec.Struct]
     summary: str
+    rate: str = "read"
 
 
 OWN = {
-    "hello": Own(Hello, replies.Welcome, "Say who one is, and what one has seen: the first command of a connection."),
-    "token.refresh": Own(RefreshToken, replies.TokenTaken, "Give the connection a fresh token of the same user."),
+    "hello": Own(Hello, replies.Welcome, "Say who one is, and what one has seen: the first command of a connection.", "connects"),
+    "token.refresh": Own(RefreshToken, replies.TokenTaken, "Give the connection a fresh token of the same user.", "connects"),
     "conversation.watch": Own(Watch, replies.ConversationWatched, "Be told what happens in a conversation, from after a seq on."),
     "conversation.unwatch": Own(Named, replies.Nothing, "Be told no more."),
 }

@@ -17,6 +17,9 @@ class Scope(msgspec.Struct, frozen=True, gc=False):
     connection: str = ""
     """The connection that asks, by a name that no other has; empty over REST. For what is told to all but whoever did it."""
 
+    by_key: bool = False
+    """Whether a secret key was shown, be it for the application itself or for one of its users: the application's allowance is drawn on."""
+
     @property
     def is_application(self) -> bool:
         """Whether the application acts by itself, by its secret key."""

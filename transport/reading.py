@@ -21,14 +21,17 @@ class Reader:
     """Makes the `p` of one command. The types of its fields are looked at once, when the routes are made."""
 
     def __init__(self, command: Command, ids: Ids) -> None:
-        self._keyed, self._ids = command.keyed, ids
+        self._keyed, self._ids = command.keyed if command.method != "GET" else "", ids
         self._fields = {field.encode_name: _converter(field.type) for field in msgspec.structs.fields(command.params)}
 
     def read(self, path: Mapping[str, str], body: Mapping[str, Any], query: "MultiDict[str, str]", key: str | None) -> dict[str, Any]:
-        """`key` is the Idempotency-Key. Raises Refused for a query that cannot be."""
+        """`key` is the Idempotency-Key, bare or quoted. Raises Refused for a query that cannot be, or a key that could not keep its promise."""
         p = {**self._of_query(query), **body, **path}
-        if self._keyed == "op" and key is not None:
-            p.setdefault("op", key)
+        key = None if key is None else _unquoted(key)
+        if self._keyed == "op" and key is not None and "op" not in p:
+            if parse_act(key) is None:
+                raise Refused("bad_request", "`Idempotency-Key` must be a lower-case UUIDv7: it becomes the act's `op`.", field="op")
+            p["op"] = key
         elif self._keyed == "id" and "id" not in p:
             p["id"] = key if key is not None and parse_act(key) is not None else show_act(self._ids.uuid7())
         return p
@@ -42,6 +45,11 @@ class Reader:
             except msgspec.ValidationError as error:
                 raise Refused("bad_request", f"`{name}` in the query: {refuse_shape(error).message}", field=name) from error
         return p
+
+
+def _unquoted(key: str) -> str:
+    """The key as text; draft-ietf-httpapi-idempotency-key-header has it in quotes."""
+    return key[1:-1] if len(key) > 1 and key[0] == key[-1] == '"' else key
 
 
 def _converter(kind: Any) -> Convert:

@@ -4,7 +4,8 @@ A request's way: who is it (`_Caller`), what do they say (`Reader`), carry it ou
 the socket and have four plain routes of their own. What only the development set-up has is in `transport/development.py`.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from typing import Any, Final, Protocol
 
 import trio
@@ -25,6 +26,7 @@ from transport.health import add_health
 from transport.openapi.pages import add_pages
 from transport.openapi.routes import Routes, of_command
 from transport.openapi.sessions import CREATE, CREATE_ELSEWHERE, END, END_ALL, REFRESH
+from transport.rating import Gate
 from transport.reading import Reader, read_as, read_body
 
 ANSWER_WITHIN_S: Final = 30.0
@@ -35,6 +37,8 @@ _HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff", "R
 
 Noted = Callable[[str, str, int, float], None]
 """Take note of a request: method, route, status, seconds."""
+Enter = Callable[[str], Awaitable[Scope]]
+"""Let a request in: the class of its rate, then who sent it. Raises Refused."""
 
 
 class Dispatch(Protocol):
@@ -57,18 +61,20 @@ class _App(QuartTrio):
 
 
 def make_app(dispatch: Dispatch, sessions: Sessions, *, ids: Ids, ready: Callable[[], bool], metrics: Callable[[], bytes],
-             noted: Noted | None = None, dev: bool = False) -> QuartTrio:
-    """The application that Hypercorn serves. `dev`: with the page and the keys of the development set-up, for this machine alone."""
+             noted: Noted | None = None, dev: bool = False, gate: Gate | None = None) -> QuartTrio:
+    """The application that Hypercorn serves. `dev`: with the page and the keys of the development set-up, for this machine alone.
+    Without a gate nobody is held back."""
     app = _App("caas", static_folder=None)
     app.config.update(MAX_CONTENT_LENGTH=FRAME, BODY_TIMEOUT=_BODY_WITHIN_S, RESPONSE_TIMEOUT=None, PROVIDE_AUTOMATIC_OPTIONS=False)
     app.url_map.strict_slashes = False
     app.url_map.merge_slashes = False
-    _frame_requests(app, ids, noted)
+    _frame_requests(app, ids, noted, gate)
+    enter = partial(_enter, sessions, gate)
     routes = Routes(app)
     for command in dispatch.table.values():
         if command.method:
-            _add_command(routes, dispatch, sessions, command, ids)
-    _add_sessions(routes, sessions)
+            _add_command(routes, dispatch, enter, command, ids)
+    _add_sessions(routes, sessions, enter)
     add_health(routes, ready, metrics)
     if dev:
         add_development(routes, sessions)
@@ -76,7 +82,7 @@ def make_app(dispatch: Dispatch, sessions: Sessions, *, ids: Ids, ready: Callabl
     return app
 
 
-def _frame_requests(app: Quart, ids: Ids, noted: Noted | None) -> None:
+def _frame_requests(app: Quart, ids: Ids, noted: Noted | None, gate: Gate | None) -> None:
     """What every request and response has."""
 
     @app.before_request
@@ -88,6 +94,8 @@ def _frame_requests(app: Quart, ids: Ids, noted: Noted | None) -> None:
         response.headers["X-Request-Id"] = _request_id()
         for name, value in _HEADERS.items():
             response.headers.setdefault(name, value)
+        if gate is not None:
+            gate.tell_left(response)
         if noted is not None:
             route = request.url_rule.rule if request.url_rule else "none"
             noted(request.method, route, response.status_code, trio.current_time() - g.began)
@@ -102,11 +110,11 @@ def _request_id() -> str:
     return str(g.get("request_id", ""))
 
 
-def _add_command(routes: Routes, dispatch: Dispatch, sessions: Sessions, command: Command, ids: Ids) -> None:
+def _add_command(routes: Routes, dispatch: Dispatch, enter: Enter, command: Command, ids: Ids) -> None:
     reader = Reader(command, ids)
 
     async def view(**path: str) -> Response:
-        scope = await caller(sessions)
+        scope = await enter(command.rate)
         if scope.user and not command.anyone:
             raise Refused("forbidden", "Only the application itself may do this: use its secret key, without `CAAS-User`.")
         p = reader.read(path, await read_body(), request.args, request.headers.get("Idempotency-Key"))
@@ -121,20 +129,20 @@ def _new(r: Mapping[str, Any]) -> bool:
     return not (r.get("duplicate") or r.get("unchanged")) and r.get("created", True) is True
 
 
-def _add_sessions(routes: Routes, sessions: Sessions) -> None:
+def _add_sessions(routes: Routes, sessions: Sessions, enter: Enter) -> None:
     async def create_session() -> Response:
-        scope = await caller(sessions)
+        scope = await enter("admin")
         return answer(await sessions.create(scope, await read_as(CreateSession)), 201)
 
     async def refresh_session() -> Response:
         return answer(await sessions.refresh((await read_as(RefreshSession)).refresh_token), 200)
 
     async def end_session(session: str) -> Response:
-        await sessions.revoke(await caller(sessions), session)
+        await sessions.revoke(await enter("admin"), session)
         return answer({}, 200)
 
     async def end_sessions(user: str) -> Response:
-        await sessions.revoke_user(await caller(sessions), user)
+        await sessions.revoke_user(await enter("admin"), user)
         return answer({}, 200)
 
     routes.add(CREATE, create_session)
@@ -142,6 +150,14 @@ def _add_sessions(routes: Routes, sessions: Sessions) -> None:
     routes.add(REFRESH, refresh_session)
     routes.add(END, end_session)
     routes.add(END_ALL, end_sessions)
+
+
+async def _enter(sessions: Sessions, gate: Gate | None, rate: str) -> Scope:
+    """Who sent this request, once it was counted in its class. Raises Refused."""
+    scope = await caller(sessions)
+    if gate is not None:
+        await gate.let_in(scope, rate)
+    return scope
 
 
 async def caller(sessions: Sessions) -> Scope:

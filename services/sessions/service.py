@@ -115,14 +115,14 @@ class Sessions:
 
     async def authenticate_key(self, key: str, acting_for: str | None, peer: str) -> Scope:
         """Who a secret key speaks for: the application, or (`acting_for`) one of its users. Raises Refused: `token_invalid`, `not_found`."""
-        scope = Scope(await self._api_keys.authenticate(key, peer))
+        scope = Scope(await self._api_keys.authenticate(key, peer), by_key=True)
         await self._tenants.ready(scope.tenant)
         if acting_for is None:
             return scope
         found = await self._users.of_external(scope, [acting_for]) if is_user_id(acting_for) else {}
         if acting_for not in found:
             raise Refused("not_found", "There is no such user: create the user's session first.", field="CAAS-User")
-        return Scope(scope.tenant, found[acting_for], acting_for)
+        return Scope(scope.tenant, found[acting_for], acting_for, by_key=True)
 
     def ended(self, tenant: str, sessions: Sequence[str]) -> None:
         """Some worker ended these: refuse them from now on without looking."""

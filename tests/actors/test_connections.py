@@ -7,6 +7,7 @@ import msgspec
 import pytest
 import trio
 
+from services.rates.model import Policy
 from tests.actors.world import T0, Client, World, new_id, open_world
 
 pack = msgspec.msgpack.encode
@@ -197,14 +198,15 @@ async def test_a_revoked_session_is_told_and_closed(world: World, autojump_clock
     assert client.closed_with == 4503
 
 
-async def test_a_user_has_ten_connections_and_no_more(world: World, autojump_clock: object) -> None:
-    clients = [await greeted(world, "alice") for _ in range(10)]
-    eleventh = Client(world.workers["w1"])
-    assert (await eleventh.ask("hello", token="alice"))["error"] == "too_many"
-    assert eleventh.closed_with == 4429
-    clients[0].drop()
-    await trio.sleep(1)
-    assert "error" not in (await greeted(world, "alice")).greeting  # type: ignore[attr-defined]
+async def test_a_user_has_ten_connections_and_no_more(autojump_clock: object) -> None:
+    async with open_world("w1", "w2", policy=Policy()) as world:
+        clients = [await greeted(world, "alice") for _ in range(10)]
+        eleventh = Client(world.workers["w1"])
+        assert (await eleventh.ask("hello", token="alice"))["error"] == "too_many"
+        assert eleventh.closed_with == 4429
+        clients[0].drop()
+        await trio.sleep(1)
+        assert "error" not in (await greeted(world, "alice")).greeting  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize(("p", "code", "field"), [

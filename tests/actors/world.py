@@ -14,6 +14,7 @@ from caas.assembly import Assembly
 from protocol.errors import Refused
 from protocol.ids import make_uuid7, show_act
 from services.hello import OWN
+from services.rates.model import Policy
 from services.scope import Scope
 from services.users.model import Profile
 from storage.memory.backend import open_memory
@@ -114,7 +115,7 @@ class Worker:
             async with open_memory(world.store) as backend, trio.open_nursery() as nursery, open_supervisor(name=self.name) as tree:
                 assembly = self.assembly = Assembly(
                     me=self.name, boot=world.boots, backend=backend, world=world.sim, links=SimLinks(self.name, world.workers), tree=tree,
-                    errands=Errands(nursery), master=b"m" * 32, frame=lambda payload, text: payload)
+                    errands=Errands(nursery), master=b"m" * 32, frame=lambda payload, text: payload, policy=world.policy)
                 self.connections = Connections(assembly.desk(self.authenticate), tree, self.name)
                 for task in (assembly.reader.run, assembly.reader.look, assembly.storer.run, assembly.deadlines.run, assembly.alarms.run,
                              self.connections.beat):
@@ -134,8 +135,8 @@ class Worker:
 class World:
     """Workers on one store."""
 
-    def __init__(self, seed: int = 1, store: Store | None = None) -> None:
-        self.sim, self.store = SimWorld(seed), store or Store(8)
+    def __init__(self, seed: int = 1, store: Store | None = None, policy: Policy | None = None) -> None:
+        self.sim, self.store, self.policy = SimWorld(seed), store or Store(8), policy
         self.workers: dict[str, Worker] = {}
         self.boots = 0
         self.nursery: trio.Nursery
@@ -169,9 +170,9 @@ class World:
 
 @asynccontextmanager
 async def open_world(*workers: str, seed: int = 1, users: tuple[str, ...] = ("alice", "bob", "carol"),
-                     store: Store | None = None) -> AsyncIterator[World]:
-    """A world with these workers and users; everything in it ends with it."""
-    world = World(seed, store)
+                     store: Store | None = None, policy: Policy | None = None) -> AsyncIterator[World]:
+    """A world with these workers and users; everything in it ends with it. Without a policy nothing is limited."""
+    world = World(seed, store, policy)
     async with AsyncExitStack() as stack:
         world.nursery = await stack.enter_async_context(trio.open_nursery())
         for name in workers:

@@ -99,6 +99,25 @@ def test_messages_and_their_repeats(curl: Curl) -> None:
     assert [item["text"] for item in curl("GET", f"{path}?limit=3&before={page['prev']}", user="alice").body["items"]] == ["keyed", "0", "1"]
 
 
+def test_an_idempotency_key_makes_repeats_harmless(curl: Curl) -> None:
+    room, key = f"room-{new_id()}", new_id()
+    first = curl("POST", "/conversations", {"type": "group", "id": room}, user="alice", Idempotency_Key=key)
+    again = curl("POST", "/conversations", {"type": "group", "id": room}, user="alice", Idempotency_Key=f'"{key}"')
+    assert (first.status, again.status, again.body.get("duplicate")) == (201, 200, True)
+    added = new_id()
+    path = f"/conversations/{room}/members"
+    assert [curl("POST", path, {"users": ["bob"]}, user="alice", Idempotency_Key=added).status for _ in range(2)] == [201, 200]
+    assert curl("POST", path, {"users": ["carol"]}, user="alice", Idempotency_Key=added).body["code"] == "id_conflict"
+    bad = curl("POST", path, {"users": ["carol"]}, user="alice", Idempotency_Key="order-7")
+    assert (bad.status, bad.body["code"], bad.body["field"]) == (400, "bad_request", "op")
+    said = f"/conversations/{room}/messages"
+    one, other = (curl("POST", said, {"text": "no UUIDv7"}, user="alice", Idempotency_Key="order-7") for _ in range(2))
+    assert (one.status, other.status) == (201, 201)
+    assert one.body["id"] != other.body["id"]  # the server makes the id: such a key keeps no promise for messages
+    named = new_id()
+    assert curl("POST", said, {"id": named, "text": "the body's id wins"}, user="alice", Idempotency_Key=new_id()).body["id"] == named
+
+
 @pytest.mark.parametrize(("method", "path", "body", "more", "status", "code"), [
     ("GET", "/nowhere", None, {}, 404, "not_found"),
     ("PUT", "/sessions/create", {}, {}, 405, "bad_request"),

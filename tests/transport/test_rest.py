@@ -112,7 +112,7 @@ class Rooms:
 class Site:
     """The application, and who may call it."""
 
-    def __init__(self, documents, dev: bool) -> None:
+    def __init__(self, documents, dev: bool, gate=None) -> None:
         clock, rng = Clock(), Chance()
         vault = Vault(documents, rng, bytes(32))
         tenants = self.tenants = Tenants(vault.hash_key)
@@ -124,7 +124,7 @@ class Site:
         self.is_ready, self.noted = True, []
         self.dispatch = self.make_dispatch()
         self.app = make_app(self.dispatch, self.sessions, ids=rng, ready=lambda: self.is_ready, metrics=lambda: b"caas_things 1\n",
-                            noted=lambda *note: self.noted.append(note), dev=dev)
+                            noted=lambda *note: self.noted.append(note), dev=dev, gate=gate)
         self.headers: dict[str, str] = {}
         self.peer = "10.1.2.3"
         self.host = "localhost:3000"
@@ -218,6 +218,20 @@ async def test_the_idempotency_key_becomes_op_where_none_is_given(site):
     assert body["p"]["op"] == "own"
     _, body = await site.ask("POST", "/api/v1/things/c", {})
     assert "op" not in body["p"]
+
+
+async def test_an_idempotency_key_may_be_quoted_and_must_be_able_to_keep_its_promise(site):
+    _, body = await site.ask("POST", "/api/v1/things/c", {}, Idempotency_Key=f'"{OP}"')
+    assert body["p"]["op"] == OP
+    _, body = await site.ask("POST", "/api/v1/things/c/said", {}, Idempotency_Key=f'"{OP}"')
+    assert body["p"]["id"] == OP
+    for key in ("order-7", OP[:-1] + "A", OP.replace("-7", "-4"), '"', "x" * 300):
+        response, body = await site.ask("POST", "/api/v1/things/c", {}, Idempotency_Key=key)
+        check_problem(response, body, "bad_request")
+        assert body["field"] == "op"
+    _, body = await site.ask("GET", "/api/v1/things/c", Idempotency_Key="order-7")
+    assert body["p"] == {"c": "c"}  # reading has no act
+    assert (await site.ask("DELETE", "/api/v1/things/c/1", Idempotency_Key="order-7", Authorization=f"Bearer {site.key}"))[0].status_code == 200
 
 
 async def test_a_messages_id_is_its_own_then_the_key_then_the_servers(site):

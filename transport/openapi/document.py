@@ -27,6 +27,7 @@ TAGS = {
     "reaction": "Reactions to messages.",
     "typing": "Who is typing.",
     "presence": "Who is there.",
+    "limits": "How often something may be said.",
     "server": "How the server is.",
     "development": "What only the development set-up has.",
 }
@@ -121,10 +122,11 @@ def _body(route: Route, schema: Schema) -> dict[str, Any]:
 
 def _responses(route: Route) -> dict[str, Any]:
     responses: dict[str, Any] = {}
+    headers = _header_refs("RequestId", *(_RATES if route.who != "anyone" else ()))
     for status in route.statuses:
         said = "Something was made." if status == 201 else "It is done." if 201 not in route.statuses else "It was there already."
         content = {media: _content(route, media) for media in route.media}
-        responses[str(status)] = {"description": said, "headers": _header_refs("RequestId"), "content": content}
+        responses[str(status)] = {"description": said, "headers": headers, "content": content}
     for status, shape, example in route.besides:
         other = {"application/json": {"schema": {"$ref": f"#/components/schemas/{shape.__name__}"}, "example": example}}
         responses[str(status)] = {"description": (shape.__doc__ or "").strip(), "headers": _header_refs("RequestId"), "content": other}
@@ -144,7 +146,7 @@ def _problem(status: int, codes: list[str]) -> dict[str, Any]:
     """Codes of one status, each with an example."""
     only = {"type": "object", "properties": {"code": {"enum": codes}, "status": {"const": status}}}
     headers = ["RequestId", *(["RetryAfter"] if any(code in RETRY_AFTER_MS for code in codes) else ()),
-               *(["Authenticate"] if status == 401 else ())]
+               *(["Authenticate"] if status == 401 else ()), *(_RATES if status == 429 else ())]
     examples = {code: {"$ref": f"#/components/examples/{code}"} for code in codes}
     schema = {"allOf": [{"$ref": "#/components/schemas/Problem"}, only]}
     return {"description": "; ".join(f"`{code}`: {CODES[code].title}" for code in codes), "headers": _header_refs(*headers),
@@ -155,11 +157,17 @@ def _header_refs(*names: str) -> dict[str, Any]:
     return {_WIRE[name]: {"$ref": f"#/components/headers/{name}"} for name in names}
 
 
-_WIRE = {"RequestId": "X-Request-Id", "RetryAfter": "Retry-After", "Authenticate": "WWW-Authenticate"}
+_WIRE = {"RequestId": "X-Request-Id", "RetryAfter": "Retry-After", "Authenticate": "WWW-Authenticate", "RateLimit": "RateLimit",
+         "RateLimitPolicy": "RateLimit-Policy"}
+_RATES = ("RateLimit", "RateLimitPolicy")
 _HEADERS: dict[str, Any] = {
     "RequestId": {"description": "What to name when asking for help.", "schema": {"type": "string"}, "example": REQUEST_ID},
     "RetryAfter": {"description": "Seconds to wait before the same may be sent again.", "schema": {"type": "string", "pattern": "^[0-9]+$"},
                    "example": "1"},
+    "RateLimit": {"description": "What remains of the class of this request, and in how many seconds it is full again. Absent when rates are lifted.",
+                  "schema": {"type": "string"}, "example": '"send";r=12;t=2'},
+    "RateLimitPolicy": {"description": "How many requests of this class at once, and within how many seconds.", "schema": {"type": "string"},
+                        "example": '"send";q=30;w=3'},
     "Authenticate": {"description": "How to say who one is.", "schema": {"type": "string"}, "example": "Bearer"},
 }
 _PARAMETERS: dict[str, Any] = {

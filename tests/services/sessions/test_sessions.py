@@ -242,8 +242,8 @@ async def test_a_secret_key_acts_as_the_application_or_for_one_of_its_own_users(
     shop, other = await worker.applications.create("Shop"), await worker.applications.create("Other")
     key, others = await worker.api_keys.create(shop), await worker.api_keys.create(other)
     internal, _ = await worker.users.ensure(Scope(shop.id), Profile("alice"))
-    assert await worker.sessions.authenticate_key(key, None, "10.0.0.1") == Scope(shop.id)
-    assert await worker.sessions.authenticate_key(key, "alice", "10.0.0.1") == Scope(shop.id, internal, "alice")
+    assert await worker.sessions.authenticate_key(key, None, "10.0.0.1") == Scope(shop.id, by_key=True)
+    assert await worker.sessions.authenticate_key(key, "alice", "10.0.0.1") == Scope(shop.id, internal, "alice", by_key=True)
     for unknown in ("bob", "me", "", "a\0b"):
         assert await refused(worker.sessions.authenticate_key(key, unknown, "10.0.0.1")) == "not_found"
     assert await refused(worker.sessions.authenticate_key(others, "alice", "10.0.0.1")) == "not_found"
