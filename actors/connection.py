@@ -101,6 +101,7 @@ class Connection(Actor[Message]):
             self._desk.greeter.leave(self.scope)
             for conversation in self._typed or ():
                 self._desk.router.hint(self.scope, conversation, "typing.stop", {})
+            self._desk.addressees.leave(self.scope.tenant, self.scope.user, self)
 
     def _impatient(self) -> None:
         """`hello` has not come in time."""
@@ -129,6 +130,10 @@ class Connection(Actor[Message]):
         """Reading of this conversation has ended for this user."""
         if self._watching is not None:
             self._watching.leave(key)
+
+    def watches(self, key: Key) -> bool:
+        """Whether it watches a conversation."""
+        return self._watching is not None and key in self._watching.watches
 
     # Receiving.
 
@@ -309,6 +314,7 @@ class Connection(Actor[Message]):
         self.scope, self.expires_at, self._watching = self._asking(greeting.scope), greeting.expires_at, greeting.watching
         if self._desk.rates is not None:
             self._rates = self._desk.rates.of(self.scope.tenant)
+        self._desk.addressees.enter(self.scope.tenant, self.scope.user, self)
         self.reply(command, greeting.begin())
         self._go_on()
 

@@ -5,12 +5,13 @@ on what comes next, drops what it had, and fetches what it lacks; so neither a l
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterable
 from typing import Any, Protocol
 
 import msgspec
 import trio
 
+from actors.addressees import Addressees
 from actors.granting import Granting
 from actors.house import Errands
 from actors.keys import Key
@@ -58,13 +59,16 @@ class Listener(Protocol):
 class Audience:
     """The connections of this worker that watch one conversation. Those in `live` have been sent everything up to `last`."""
 
-    __slots__ = ("ahead", "asking", "concerned", "early", "ended", "following", "key", "last", "live", "ready", "rights", "watchers")
+    __slots__ = ("ahead", "asking", "begun", "concerned", "early", "ended", "following", "key", "last", "live", "passed", "ready", "rights",
+                 "watchers")
 
     def __init__(self, key: Key) -> None:
         self.key, self.last = key, 0
         self.watchers: dict[Listener, int] = {}  # and the seq at which their room let them read; 0 before the reply
         self.live: dict[Listener, None] = {}
         self.ahead: dict[Listener, int] = {}  # have been sent more than `last`: live when it gets there
+        self.begun: dict[Listener, None] = {}  # have had their reply: live, ahead, or still catching up
+        self.passed: dict[tuple[str, str], int] = {}  # receipts, by (message.read or .delivered, user), while somebody has not begun
         self.ended: dict[str, int] = {}  # users whose reading ended, and at which seq
         self.rights: dict[str, int] = {}  # users whose rights may have changed, and at which seq
         self.concerned: set[str] = set()  # those to be told of it
@@ -72,6 +76,22 @@ class Audience:
         self.early: dict[int, tuple[bytes, Touched]] = {}  # came while `following` is being made good
         self.following = False
         self.ready: trio.Event | None = None
+
+    def begin(self, listener: Listener, told: dict[str, Any]) -> None:
+        """Its reply is being made: it gets what is ephemeral from now on, and what passed since it was looked up goes into `told`."""
+        self.begun[listener] = None
+        for (what, user), seq in self.passed.items():
+            reached = told[what.removeprefix("message.")]
+            reached[user] = max(seq, reached.get(user, 0))
+        if len(self.begun) == len(self.watchers):
+            self.passed.clear()
+
+    def note(self, push: bytes) -> None:
+        """Something ephemeral passes: remember a receipt for those who have not begun."""
+        said = _unpack(push)
+        if said["t"] in ("message.read", "message.delivered"):
+            told = (said["t"], said["p"]["user"])
+            self.passed[told] = max(said["p"]["seq"], self.passed.get(told, 0))
 
     def join(self, listener: Listener, last: int) -> None:
         """Live from now on; it has been sent everything up to `last`, which is not before our own."""
@@ -131,7 +151,7 @@ class Fanout:
 
     def leave(self, audience: Audience, listener: Listener) -> None:
         """The listener watches no more; the last one out ends the audience."""
-        for books in (audience.watchers, audience.live, audience.ahead):
+        for books in (audience.watchers, audience.live, audience.ahead, audience.begun):
             books.pop(listener, None)
         if not audience.watchers and self._audiences.get(audience.key) is audience:
             del self._audiences[audience.key]
@@ -154,12 +174,14 @@ class Fanout:
             self.refollow(key)
 
     def emit(self, key: Key, push: bytes, but: str) -> None:
-        """Something ephemeral, for those who are up to date; not for the connection called `but`."""
+        """Something ephemeral, for all who watch; not for the connection called `but`."""
         audience = self._audiences.get(key)
         if audience is None:
             return
+        if len(audience.begun) < len(audience.watchers):
+            audience.note(push)
         wire, twin = self._frame(push, False), b""
-        for listener in (*audience.live, *audience.ahead):
+        for listener in audience.begun:
             if listener.name == but:
                 continue
             if listener.text:
@@ -256,8 +278,9 @@ def _shown_as(view: dict[str, Any]) -> str:
 class Spreader:
     """Where a room's pushes go: this worker's audiences directly, those of others over the links."""
 
-    def __init__(self, me: str, fanout: Fanout, tell: Callable[[str, object], bool]) -> None:
-        self._me, self._fanout, self._tell = me, fanout, tell
+    def __init__(self, me: str, fanout: Fanout, addressees: Addressees, tell: Callable[[str, object], bool],
+                 workers: Callable[[], Iterable[str]]) -> None:
+        self._me, self._fanout, self._addressees, self._tell, self._workers = me, fanout, addressees, tell, workers
 
     def spread(self, worker: str, key: Key, seq: int, push: bytes, touched: Touched) -> None:
         """One push to one worker. What a link does not take is fetched again when it is back."""
@@ -272,6 +295,14 @@ class Spreader:
             self._fanout.emit(key, push, but)
         else:
             self._tell(worker, ["emit", *key, push, but])
+
+    def address(self, key: Key, push: bytes, users: Collection[str], *, watching: bool) -> None:
+        """Something ephemeral to certain users, on all workers. May be lost."""
+        for worker in self._workers():
+            if worker == self._me:
+                self._addressees.deliver(key, push, users, watching)
+            else:
+                self._tell(worker, ["address", *key, push, list(users), watching])
 
     def lags(self, worker: str, key: Key, head: int) -> None:
         """Tell a worker that it lacks something up to `head`."""

@@ -17,6 +17,7 @@ from protocol.world import Clock
 from services.acts import Rooms
 from services.hello import Hello, Seen
 from services.history import History
+from services.receipts.service import Receipts
 from services.scope import Scope
 from services.tenants import Tenant, Tenants
 
@@ -45,9 +46,10 @@ class Greeter:
 
     def __init__(self, *, authenticate: Callable[[str], Awaitable[Authenticated]], user: Callable[[Scope], Awaitable[dict[str, Any]]],
                  enter: Callable[[Scope], Awaitable[None]], leave: Callable[[Scope], None], rooms: Rooms, fanout: Fanout, history: History,
-                 errands: Errands, tenants: Tenants, clock: Clock, epoch: int) -> None:
+                 receipts: Receipts, errands: Errands, tenants: Tenants, clock: Clock, epoch: int) -> None:
         self.authenticate, self._user, self._rooms, self._fanout = authenticate, user, rooms, fanout
         self._enter, self.leave = enter, leave
+        self._receipts = receipts
         self._history, self._errands, self._tenants, self._clock, self._epoch = history, errands, tenants, clock, epoch
 
     def expired(self, expires_at: int) -> bool:
@@ -71,7 +73,7 @@ class Greeter:
 
     async def _found(self, client: Client, known: Authenticated, tenant: Tenant, resume: Mapping[str, Seen]) -> Greeting:
         scope = known.scope
-        watching = Watching(client, scope, self._rooms, self._fanout, self._history, self._errands, self._epoch)
+        watching = Watching(client, scope, self._rooms, self._fanout, self._history, self._receipts, self._errands, self._epoch)
         seen = resume.get("me")
         me = await watching.prepare("me", Key(scope.tenant, tenant.personal(scope.user)), seen.seq if seen else None, seen.epoch if seen else None)
         user = await self._user(scope)

@@ -1,6 +1,6 @@
 """What all rooms of a worker share, handed in once by `caas/wiring.py`."""
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Collection, Iterable
 from typing import TYPE_CHECKING, Any, Protocol
 
 import trio
@@ -40,6 +40,8 @@ class Spread(Protocol):
     def spread(self, worker: str, key: Key, seq: int, push: bytes, touched: Touched) -> None: ...
 
     def emit(self, worker: str, key: Key, push: bytes, but: str) -> None: ...
+
+    def address(self, key: Key, push: bytes, users: Collection[str], *, watching: bool) -> None: ...
 
     def lags(self, worker: str, key: Key, head: int) -> None: ...
 

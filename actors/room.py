@@ -6,7 +6,7 @@ awake its messages are held, in order. So its state is touched by one plain call
 
 import logging
 from collections import deque
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from functools import partial
 from typing import Any, ClassVar
 
@@ -15,7 +15,7 @@ import trio
 
 from actors.alarms import Alarm
 from actors.desk import MOST_WAITING, TRIES, Desk, Flight, Riding, Waiting
-from actors.ephemeral.part import Part
+from actors.ephemeral.inhabitants import Inhabitants
 from actors.house import House
 from actors.keys import Key
 from actors.messages import (
@@ -85,7 +85,7 @@ class Room(Actor[Message]):
         self._told = 0  # the seq up to which listeners have been told
         self._looked: dict[bytes, bool] = {}
         self._ahead: list[tuple[Ask, Later]] = []
-        self._ephemeral: dict[str, Part] = {}
+        self._ephemeral = Inhabitants(self)
         self._waits_for = ""  # the errand that the desk waits for: look or key
 
     def receive(self, message: Message) -> object:
@@ -109,15 +109,14 @@ class Room(Actor[Message]):
         if self._listeners:
             self._fold = None
             self._recent.clear()
-        return not self._listeners and all(part.may_sleep() for part in self._ephemeral.values())
+        return not self._listeners and self._ephemeral.may_sleep()
 
     async def stopped(self, exit: Exit) -> None:
         """Answer everybody: what is on its way may yet land."""
         if self._desk.flight is not None:
             self._house.deadlines.landed(self._desk.flight.number)
         self._desk.refuse_all(moved(), TIMEOUT)
-        for part in self._ephemeral.values():
-            part.stopped()
+        self._ephemeral.stopped()
         for worker in self._listeners:
             self._house.spread.gone(worker, self._key)
 
@@ -136,9 +135,9 @@ class Room(Actor[Message]):
                 self._listeners[message.worker] = None
                 return self._told
             case Unlisten():
-                self._listeners.pop(message.worker, None)
+                self._unlisten(message.worker)
             case Signal():
-                return self._part(message.what.partition(".")[0]).signal(message)
+                return self._ephemeral.signal(message)
             case Gone():
                 self._gone(message.worker)
             case Rung():
@@ -335,6 +334,8 @@ class Room(Actor[Message]):
             if riding:
                 riding.outcome = outcome
             self._applied(fold, row, entry, outcome, riding.plain if riding else None)
+            if riding and outcome.what == "ok" and outcome.n:
+                self._ephemeral.said(entry, outcome, riding.plain)
         self._tell()
         self._land()
         self._answer_ahead(fold)
@@ -351,8 +352,7 @@ class Room(Actor[Message]):
             self._recent = without(recent, removed)
         if self._listeners and outcome.seq > self._told:
             self._untold.append((entry, outcome, plain))
-        for part in self._ephemeral.values():
-            part.applied(entry, outcome)
+        self._ephemeral.applied(entry, outcome)
 
     def _tell(self) -> None:
         """Tell the listeners what they have not been told, in order; pause where a key has to be fetched first."""
@@ -426,6 +426,11 @@ class Room(Actor[Message]):
         for worker in self._listeners:
             self._house.spread.emit(worker, self._key, wire, but)
 
+    def address(self, pushes: Sequence[Mapping[str, Any]], users: Collection[str], *, watching: bool) -> None:
+        """Tell these users alone, in one frame, on connections that watch, or on those that do not."""
+        named = [{"t": push["t"], "c": self._key.conversation, "p": push["p"]} for push in pushes]
+        self._house.spread.address(self._key, pack(named[0] if len(named) == 1 else named), users, watching=watching)
+
     def alarm(self, seconds: float, call: Callable[[], None]) -> Alarm:
         """Call in so many seconds, as a message of this room's own."""
         return self._house.alarms.after(seconds, lambda: self._message(Rung(call)))
@@ -434,16 +439,15 @@ class Room(Actor[Message]):
         """Have an act of this conversation decided; a dozing room wakes for it."""
         return self._submit(Submit(act)) if self._fold is not None else self._hold(Submit(act))
 
-    def _part(self, name: str) -> Part:
-        part = self._ephemeral.get(name)
-        if part is None:
-            part = self._ephemeral[name] = self._house.ephemeral[name](self)
-        return part
+    def _unlisten(self, worker: str) -> None:
+        if worker in self._listeners:
+            del self._listeners[worker]
+            if not self._listeners:
+                self._ephemeral.unheard()
 
     def _gone(self, worker: str) -> None:
-        self._listeners.pop(worker, None)
-        for part in self._ephemeral.values():
-            part.left(worker)
+        self._unlisten(worker)
+        self._ephemeral.left(worker)
 
     # Being asked.
 

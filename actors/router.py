@@ -125,10 +125,10 @@ class Router:
         key = Key(scope.tenant, conversation)
         return cast(dict[str, Any], await self._patiently(lambda reply: self.post(key, Ask(scope, ask), reply)))
 
-    async def signal(self, scope: Scope, conversation: str, what: str, p: dict[str, Any]) -> Any:
+    async def signal(self, scope: Scope, conversation: str, what: str, p: dict[str, Any], *, again: bool = False) -> Any:
         """Hand something ephemeral to the room, and have its part's answer."""
         key = Key(scope.tenant, conversation)
-        return await _answer(lambda reply: self.post(key, Signal(scope, what, p), reply))
+        return await (self._patiently if again else _answer)(lambda reply: self.post(key, Signal(scope, what, p), reply))
 
     def hint(self, scope: Scope, conversation: str, what: str, p: dict[str, Any]) -> None:
         """The same, whatever comes of it."""

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import NamedTuple, Protocol
 
+from actors.addressees import Addressees
 from actors.fanout import Fanout
 from actors.greeting import Greeter
 from actors.house import Errands
@@ -81,9 +82,11 @@ class Desk:
     """What all connections of a worker share."""
 
     def __init__(self, *, table: Mapping[str, Row], router: Router, rooms: Rooms, fanout: Fanout, history: History, errands: Errands,
-                 tenants: Tenants, greeter: Greeter, epoch: int, rates: Rates | None = None) -> None:
+                 tenants: Tenants, greeter: Greeter, addressees: Addressees, epoch: int,
+                 rates: Rates | None = None) -> None:
         """Without `rates` nobody is held back."""
         self.table, self.router, self.rooms, self.fanout, self.history = table, router, rooms, fanout, history
-        self.errands, self.tenants, self.greeter, self.epoch, self.rates = errands, tenants, greeter, epoch, rates
+        self.errands, self.tenants, self.greeter, self.addressees = errands, tenants, greeter, addressees
+        self.epoch, self.rates = epoch, rates
         rates_of = {name: row.rate for name, row in table.items()} | {name: own.rate for name, own in OWN.items()}
         self.classes = {name: CLASSES.index(rate) for name, rate in rates_of.items()}

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 from protocol.errors import Refused
+from protocol.limits import RECEIPTS_TO_ALL
 from services.acts import View
 from services.deciding import Fold
 from services.heads import head_of
@@ -26,7 +27,10 @@ class Recent(NamedTuple):
 
 def view(fold: Fold, epoch: int, kinds: Kinds, recent: Sequence[Recent], scope: Scope, asked: View) -> dict[str, Any]:
     """What this scope may know. Raises Refused."""
-    told = {"head": head_of(fold), "epoch": epoch, **_standing(fold, scope, own=asked.own)}
+    standing = _standing(fold, scope, own=asked.own)
+    if asked.what == "reached":
+        return reached(fold, list(recent), asked.after)
+    told = {"head": head_of(fold), "epoch": epoch, **standing}
     if asked.what == "members":
         told["rows"] = members(fold, asked.after, asked.limit)
     if asked.what == "rights":
@@ -46,6 +50,21 @@ def view(fold: Fold, epoch: int, kinds: Kinds, recent: Sequence[Recent], scope: 
 def without(recent: Iterable[Recent], removed: bytes) -> deque[Recent]:
     """What is kept once the body of an act has been removed: it and its edits (whose fact `edits` names it) are stubs."""
     return deque(row._replace(data=without_body(row.data)) if _concerns(row, removed) else row for row in recent)
+
+
+def reached(fold: Fold, recent: Sequence[Recent], seq: int) -> dict[str, Any]:
+    """The last message at or before a seq: its number (None when only storage knows), and who sent it: "" where receipts go to
+    everybody and nobody needs that, None when only storage knows."""
+    row = next((row for row in reversed(recent) if row.n and row.seq <= seq), None)
+    sender = "" if len(fold.members) <= RECEIPTS_TO_ALL else decode_entry(row.data).actor if row else None
+    return {"n": row.n if row else _number_at(fold, seq), "sender": sender}
+
+
+def _number_at(fold: Fold, seq: int) -> int | None:
+    if seq >= fold.last_message:
+        return fold.n
+    found = next((row.n for row in reversed(fold.window) if row.n and row.seq <= seq), None)
+    return 0 if found is None and fold.window and fold.window[0].seq == 1 else found
 
 
 def _concerns(row: Recent, op: bytes) -> bool:

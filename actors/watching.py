@@ -13,6 +13,8 @@ from protocol.errors import Refused
 from services.acts import Rooms, View
 from services.conversations.service import about
 from services.history import History
+from services.receipts.pointers import Pointer
+from services.receipts.service import Receipts
 from services.scope import Scope
 
 PAGE = 200
@@ -43,10 +45,11 @@ class Watch:
 class Watched:
     """What a watch was found to be, before it begins: the reply is made and the connection joins in one step."""
 
-    __slots__ = ("after", "audience", "epoch", "key", "said_epoch", "view", "wire")
+    __slots__ = ("after", "audience", "epoch", "key", "reached", "said_epoch", "view", "wire")
 
-    def __init__(self, wire: str, key: Key, audience: Audience, view: dict[str, Any], after: int | None, said_epoch: int | None) -> None:
-        self.wire, self.key, self.audience, self.view, self.after = wire, key, audience, view, after
+    def __init__(self, wire: str, key: Key, audience: Audience, view: dict[str, Any], reached: dict[str, Pointer], after: int | None,
+                 said_epoch: int | None) -> None:
+        self.wire, self.key, self.audience, self.view, self.reached, self.after = wire, key, audience, view, reached, after
         self.epoch: int = view["epoch"]
         self.said_epoch = self.epoch if said_epoch is None else said_epoch
 
@@ -54,10 +57,12 @@ class Watched:
 class Watching:
     """All that a connection watches."""
 
-    __slots__ = ("_behind", "_client", "_errands", "_fanout", "_history", "_over", "_prepared", "_rooms", "_running", "_scope", "epoch", "watches")
+    __slots__ = ("_behind", "_client", "_errands", "_fanout", "_history", "_over", "_prepared", "_receipts", "_rooms", "_running", "_scope",
+                 "epoch", "watches")
 
-    def __init__(self, client: Client, scope: Scope, rooms: Rooms, fanout: Fanout, history: History, errands: Errands, epoch: int) -> None:
-        self._client, self._scope, self._rooms = client, scope, rooms
+    def __init__(self, client: Client, scope: Scope, rooms: Rooms, fanout: Fanout, history: History, receipts: Receipts, errands: Errands,
+                 epoch: int) -> None:
+        self._client, self._scope, self._rooms, self._receipts = client, scope, rooms, receipts
         self._fanout, self._history, self._errands, self.epoch = fanout, history, errands, epoch
         self.watches: dict[Key, Watch] = {}
         self._behind: deque[Watch] = deque()
@@ -74,7 +79,16 @@ class Watching:
             self._prepared[key] = audience
             if self._over:
                 self.close()
-        return Watched(wire, key, audience, view, after, epoch)
+        return Watched(wire, key, audience, view, {} if own else await self._reached(key), after, epoch)
+
+    async def _reached(self, key: Key) -> dict[str, Pointer]:
+        """How far its members have got. What passes from now on until the watch begins, the audience notes."""
+        try:
+            return await self._receipts.of_members(self._scope, key.conversation)
+        except BaseException:
+            if (audience := self._prepared.pop(key, None)) is not None:
+                self._fanout.leave(audience, self._client)
+            raise
 
     def begin(self, found: Watched) -> dict[str, Any]:
         """Join, in the same step as the reply is made: *watched*. Raises Refused when reading has ended in between."""
@@ -83,7 +97,8 @@ class Watching:
         if audience.ended_after(self._scope.user, found.view["head"]["seq"]):
             self._fanout.leave(audience, self._client)
             raise Refused("not_found", "There is no such conversation.", field="c")
-        told: dict[str, Any] = {"head": audience.last, "epoch": found.epoch, "read": {}, "delivered": {}}
+        told: dict[str, Any] = {"head": audience.last, "epoch": found.epoch, **receipts(found.reached)}
+        audience.begin(self._client, told)
         watch = self.watches.get(found.key)
         if watch is None:
             audience.watchers[self._client] = found.view["head"]["seq"]
@@ -175,6 +190,12 @@ class Watching:
             return False
         self.leave(watch.audience.key)
         return True
+
+
+def receipts(reached: dict[str, Pointer]) -> dict[str, dict[str, int]]:
+    """How far members have got, as *watched* tells it."""
+    return {"read": {user: pointer.read for user, pointer in reached.items() if pointer.read},
+            "delivered": {user: pointer.delivered for user, pointer in reached.items()}}
 
 
 def watched_reply(found: Watched, told: dict[str, Any]) -> dict[str, Any]:

@@ -4,6 +4,7 @@ import contextlib
 from collections.abc import Awaitable, Callable
 from typing import Any, Protocol
 
+from actors.addressees import Addressees
 from actors.alarms import Alarms
 from actors.deadlines import Deadlines
 from actors.dispatch import Dispatch
@@ -35,10 +36,12 @@ from services.kinds import Touched, parts_of
 from services.lately import Lately
 from services.messages.changing import Changing
 from services.messages.current import Current
+from services.messages.latest import Latest
 from services.messages.service import Messages
 from services.rates.model import CONNECTS, Policy
 from services.rates.service import Limits
 from services.reactions.service import Reactions
+from services.receipts.service import Receipts
 from services.scope import Scope
 from services.tenants import Tenants
 from services.typing.service import Typings
@@ -102,24 +105,28 @@ class Assembly:
         self.lately = Lately(backend.documents, KINDS)
         self.history = History(self.router, log, self.lately, self.vault, KINDS, self.users)
         self.fanout = Fanout(self.router, self.history, errands, frame)
+        self.addressees = Addressees(frame)
         self.house = House(node=me, worker=me, log=log, documents=backend.documents, counters=backend.counters, kinds=KINDS, parts=parts,
                            vault=self.vault, clock=world.clock, rng=world.rng, errands=errands, boot=boot, tails=self.tails, storer=self.storer,
-                           deadlines=self.deadlines, alarms=self.alarms, spread=Spreader(me, self.fanout, links.tell), rooms=self.router,
-                           ephemeral=PARTS)
+                           deadlines=self.deadlines, alarms=self.alarms, rooms=self.router, ephemeral=PARTS,
+                           spread=Spreader(me, self.fanout, self.addressees, links.tell, lambda: self._workers))
         self.reader = Reader(log, self.tails, self.storer, self.router.deliver)
         acting = Acting(self.users, self.tenants, world.clock, world.ids)
-        self.conversations = Conversations(self.router, self.history, backend.documents, acting, self.tenants)
+        self.receipts = Receipts(self.router, backend.documents, log, self.users, self.tenants, world.clock)
         current = Current(self.router, self.history, self.users, self.tenants)
+        latest = Latest(backend.documents, self.history, current, self.users, self.tenants)
+        self.conversations = Conversations(self.router, self.history, backend.documents, self.receipts, latest, acting, self.tenants)
         self.messages = Messages(self.history, current, self.users, self.tenants, world.clock)
         self.table = gather((
             self.conversations,
-            Membership(self.router, self.users, acting),
+            Membership(self.router, self.users, self.receipts, acting),
             self.messages,
             Changing(current, self.users, self.tenants, world.clock, world.ids),
             Reactions(self.router, current, self.tenants, world.clock, world.ids),
             self.users,
             Typings(self.router),
             Limits(self.lending),
+            self.receipts,
         ))
         self.dispatch = Dispatch(self.table, self.router, self.tenants)
         follows = [TellMembers(self.history, backend.documents, self.tenants, self.router.submit_all)]
@@ -131,9 +138,10 @@ class Assembly:
         """What connections share."""
         log, router = self.log, self.router
         greeter = Greeter(authenticate=authenticate, user=self._shown, enter=self._enter, leave=self._leave, rooms=router, fanout=self.fanout,
-                          history=self.history, errands=self.errands, tenants=self.tenants, clock=self.world.clock, epoch=log.epoch)
+                          history=self.history, receipts=self.receipts, errands=self.errands, tenants=self.tenants, clock=self.world.clock,
+                          epoch=log.epoch)
         return Desk(table=self.table, router=router, rooms=router, fanout=self.fanout, history=self.history, errands=self.errands,
-                    tenants=self.tenants, greeter=greeter, epoch=log.epoch, rates=self.rates)
+                    tenants=self.tenants, greeter=greeter, addressees=self.addressees, epoch=log.epoch, rates=self.rates)
 
     async def take_ring(self, ring: Ring) -> None:
         """The node's workers are others now: follow what is ours, let go of what is not, listen where rooms have moved."""
@@ -169,6 +177,8 @@ class Assembly:
             self.fanout.take(key, rest[0], rest[1], Touched(*rest[2:]))
         elif what == "emit":
             self.fanout.emit(key, *rest)
+        elif what == "address":
+            self.addressees.deliver(key, *rest)
         elif what == "lags":
             self.fanout.lags(key, *rest)
         else:

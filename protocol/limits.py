@@ -17,6 +17,10 @@ MEMBERS = 100
 """Users in one call."""
 GROUP = 10_000
 """Members of a conversation."""
+RECEIPTS_TO_ALL = 100
+"""Members up to which receipts go to everybody who watches; above it only to a message's sender."""
+NOTICES = 1_000
+"""Members up to which those who do not watch are told of something new."""
 
 LIMITS: dict[str, int] = {
     "text": TEXT, "custom": CUSTOM, "attachments": ATTACHMENTS, "mentions": MENTIONS, "frame": FRAME,

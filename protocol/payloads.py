@@ -164,11 +164,12 @@ class Typist(Shape, frozen=True):
 
 
 class Notice(Shape, frozen=True):
-    """The newest message of a conversation that this connection does not watch."""
+    """The newest message of a conversation that this connection does not watch. `silent`: it asks for nobody's attention."""
 
     seq: Seq
     n: Nth
     sender: UserId
+    silent: bool | UnsetType = UNSET
 
 
 class HeadsOf(Shape, frozen=True):

@@ -53,7 +53,7 @@ class Asked(msgspec.Struct, frozen=True, gc=False):
 
 
 class View(msgspec.Struct, frozen=True, gc=False):
-    """What somebody wants to know of a conversation: `what` is about, members, rights, read or find."""
+    """What somebody wants to know of a conversation: `what` is about, members, rights, read, find or reached."""
 
     what: str = "about"
     after: int = 0
@@ -76,9 +76,14 @@ class Rooms(Protocol):
         """Have an act decided. Raises Refused (also `timeout`, `unavailable`)."""
         ...
 
-    async def signal(self, scope: Scope, conversation: str, what: str, p: dict[str, Any]) -> Any:
+    def say(self, scope: Scope, act: Act) -> None:
+        """As `submit`, whatever comes of it. Never waits."""
+        ...
+
+    async def signal(self, scope: Scope, conversation: str, what: str, p: dict[str, Any], *, again: bool = False) -> Any:
         """Do something ephemeral in a conversation: `what` is `<part>.<verb>` of a room's part (actors/ephemeral/). Gives the part's
-        answer; raises Refused. Nothing of it is logged, and it may be lost with its worker."""
+        answer; raises Refused. Nothing of it is logged, and it may be lost with its worker. With `again` a room that is just
+        moving is asked again for a while: for what does no harm when it is done twice."""
         ...
 
     def hint(self, scope: Scope, conversation: str, what: str, p: dict[str, Any]) -> None:
@@ -92,6 +97,7 @@ class Rooms(Protocol):
         after `after`; rights: that, and {roles: {user: role}, granted: {role: [capability]}} of `users`; read: that, and `stored`
         (all up to this seq is in storage) and rows [(seq, n, data)] beyond it, in order, after < seq < before, and `late`; find: that,
         `found` ([(seq, n, data)], when the act `op` is not stored yet) and `late`: rows [(seq, n, place, data)] of entries that amend
-        documents and are not stored yet.
+        documents and are not stored yet; reached: of the last message at or before the seq `after` {n, sender} alone
+        (actors/viewing.py).
         """
         ...

@@ -5,12 +5,15 @@ from services.conversations.fold import decide_server_alone
 from services.kinds import Kind, Kinds
 from services.messages import fold as messages
 from services.reactions import fold as reactions
+from services.receipts import fold as receipts
 from services.users import fold as users
 
 KINDS: Kinds = {
     **CONVERSATIONS,
-    "message.new": Kind("message.new", messages.decide_message, messages.render_message, stub=messages.tombstone, alone=False),
-    "message.reply": Kind("message.new", messages.decide_message, messages.render_message, stub=messages.tombstone, alone=False),
+    "message.new": Kind("message.new", messages.decide_message, messages.render_message, amends=receipts.amend_everybody,
+                        stub=messages.tombstone, alone=False),
+    "message.reply": Kind("message.new", messages.decide_message, messages.render_message, amends=receipts.amend_everybody,
+                        stub=messages.tombstone, alone=False),
     "message.edited": Kind("message.updated", messages.decide_edited, messages.render_edited, amends=messages.amend_edited, alone=False),
     "message.deleted": Kind("message.deleted", messages.decide_deleted, amends=messages.amend_deleted, alone=False),
     "message.pinned": Kind("message.pinned", messages.decide_pin, amends=messages.amend_pinned, alone=False),
@@ -19,5 +22,6 @@ KINDS: Kinds = {
     "reaction.added": Kind("reaction.added", reactions.decide_reaction, amends=reactions.amend_added, alone=False),
     "reaction.removed": Kind("reaction.removed", reactions.decide_reaction, amends=reactions.amend_removed, alone=False),
     **users.KINDS,
+    **receipts.KINDS,
     "user.connected": Kind("user.connected", decide_server_alone, alone=False),
 }

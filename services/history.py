@@ -49,6 +49,10 @@ class People(Protocol):
         ...
 
 
+Opened = tuple[Entry, StoredRow, dict[str, Any] | None]
+"""An entry with its body; None for a body that has been removed."""
+
+
 class Passage(NamedTuple):
     """Rows of a conversation in order, and what its room said of it when they were read."""
 
@@ -104,11 +108,10 @@ class History:
         missing = sorted(set(seqs) - {row.seq for row in late})
         return [*(await self._log.entries(scope, conversation, 0, missing[-1] + 1, len(missing), seqs=missing) if missing else ()), *late]
 
-    async def last_message(self, scope: Scope, conversation: str, seq: int) -> dict[str, Any]:
-        """`{last_message: ...}` from storage, by its seq; nothing while it is not stored."""
-        rows = await self._log.entries(scope, conversation, seq - 1, seq + 1, 1)
-        shown = [push["p"] for push in await self.pushes(scope, rows) if "p" in push]
-        return {"last_message": shown[0]} if shown else {}
+    async def each(self, scope: Scope, wanted: Iterable[tuple[str, int]]) -> dict[tuple[str, int], Opened]:
+        """Of several conversations the stored entries at some seqs, opened, in one read; left out where there is none."""
+        found = await self._log.of_each(scope, list(wanted))
+        return dict(zip(found, await self.opened(scope, list(found.values())), strict=True))
 
     async def pushes(self, scope: Scope, rows: Sequence[StoredRow], shown_as: str = "",
                      view: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
@@ -140,7 +143,7 @@ class History:
             stubs[row.seq] = stub(entry, row.seq, row.n, author, overlays.get(key, {}).get("removed_at", entry.at))
         return stubs
 
-    async def opened(self, scope: Scope, rows: Sequence[StoredRow]) -> list[tuple[Entry, StoredRow, dict[str, Any] | None]]:
+    async def opened(self, scope: Scope, rows: Sequence[StoredRow]) -> list[Opened]:
         """Entries with their bodies; None for a body that has been removed."""
         entries = [decode_entry(row.data) for row in rows]
         await self._opener.ensure(scope.tenant, {entry.key for entry in entries if entry.key})

@@ -1,8 +1,14 @@
 """The parts that rooms may have, by name: what stands before the dot in a signal's `what`."""
 
+from actors.ephemeral.notices import Notices
 from actors.ephemeral.part import Parts
+from actors.ephemeral.pointers import Pointers
+from actors.ephemeral.receipts import Receipts
 from actors.ephemeral.typing import Typing
 
 PARTS: Parts = {
+    "notice": Notices,
+    "pointers": Pointers,
+    "receipts": Receipts,
     "typing": Typing,
 }

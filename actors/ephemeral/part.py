@@ -1,6 +1,6 @@
 """What a part of a room is, and what it sees of the room."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, Protocol
 
 from actors.alarms import Alarm
@@ -29,6 +29,10 @@ class Host(Protocol):
 
     def emit(self, push: Mapping[str, Any], but: str = "") -> None:
         """Tell all who watch the conversation, on all workers, but the connection of this name. `push` has `t` and `p`."""
+        ...
+
+    def address(self, pushes: Sequence[Mapping[str, Any]], users: Collection[str], *, watching: bool) -> None:
+        """Tell these users (internal ids), in one frame, on those of their connections that watch the conversation, or on those that do not."""
         ...
 
     def alarm(self, seconds: float, call: Callable[[], None]) -> Alarm:
@@ -60,6 +64,10 @@ class Part(Protocol):
         """A worker has left the node."""
         ...
 
+    def unheard(self) -> None:
+        """The last who watched the conversation has gone, on all workers. Of a personal one: its user's last connection."""
+        ...
+
     def may_sleep(self) -> bool:
         """Whether the room may forget this part."""
         ...
@@ -80,6 +88,9 @@ class Quiet:
         """Nothing follows."""
 
     def left(self, worker: str) -> None:
+        """Nothing follows."""
+
+    def unheard(self) -> None:
         """Nothing follows."""
 
     def may_sleep(self) -> bool:

@@ -1,13 +1,20 @@
-"""`conversation.list`: from storage alone, a few reads however many conversations a user has."""
+"""`conversation.list`: a few reads of storage and one question, however many conversations a user has.
 
-from typing import Any
+Their memberships by one find, the heads of all by one read, sorted in memory. Then, for the page alone and each in one read for all its
+rows: what they said last, how far they have got, messages for everybody, last messages and what became of these; and one question to
+their personal room, for what is not stored yet.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple, Protocol
 
 from protocol.codec import pack
 from protocol.errors import Refused
 from services.conversations import rules
 from services.conversations.model import List
 from services.conversations.showing import conversation_object
-from services.history import PAGE_BYTES, History
+from services.history import PAGE_BYTES
+from services.receipts.pointers import NOWHERE, Pointer, unread, unread_mentions
 from services.scope import Scope
 from storage.ports.documents import Documents, Held
 
@@ -15,34 +22,77 @@ MOST = 10_000
 """Conversations of one user that are looked at."""
 
 
-async def page(documents: Documents, history: History, scope: Scope, p: List) -> dict[str, Any]:
+class Reached(Protocol):
+    """What is needed of receipts."""
+
+    async def own(self, scope: Scope, conversations: Sequence[str]) -> tuple[dict[str, Pointer], dict[str, Sequence[int]]]:
+        """How far the scope's user has got in each, and the seqs of mentions they have not read."""
+        ...
+
+
+class Latest(Protocol):
+    """What is needed of messages."""
+
+    async def of(self, scope: Scope, last: Mapping[str, int]) -> dict[str, dict[str, Any]]:
+        """By conversation the message at this seq as it reads now, from storage."""
+        ...
+
+
+class Page(NamedTuple):
+    """What the rows of a page are made of, by conversation."""
+
+    members: dict[str, Held]
+    heads: dict[str, Held]
+    authors: dict[str, Held]
+    pointers: dict[str, Pointer]
+    mentions: dict[str, Sequence[int]]
+    for_all: dict[str, Held]
+    last: dict[str, dict[str, Any]]
+
+
+async def page(documents: Documents, latest: Latest, reached: Reached, scope: Scope, p: List) -> dict[str, Any]:
     """One page, latest activity first. It may lag by what is not stored yet."""
     if scope.is_application:
         raise Refused("bad_request", "Say whose conversations: send `CAAS-User`, or a user's token.")
     after = rules.read_cursor(p.cursor, tuple[int, str])
     size = rules.page_size(p.limit, 50, 100)
-    memberships = {held.doc["conversation"]: held for held in await documents.find(scope, "memberships", "of_user", [scope.user], limit=MOST)}
-    heads = await documents.get_many(scope, "heads", list(memberships))
-    latest = sorted(((held.doc["last_at"], name) for name, held in heads.items() if not held.doc["deleted"]), reverse=True)
-    wanted = [row for row in latest if after is None or row < after][: size + 1]
-    items = await _items(documents, history, scope, [name for _, name in wanted[:size]], memberships, heads)
+    members = {held.doc["conversation"]: held for held in await documents.find(scope, "memberships", "of_user", [scope.user], limit=MOST)}
+    heads = await documents.get_many(scope, "heads", list(members))
+    rows = sorted(((held.doc["last_at"], name) for name, held in heads.items() if not held.doc["deleted"]), reverse=True)
+    wanted = [row for row in rows if after is None or row < after][: size + 1]
+    names = [name for _, name in wanted[:size]]
+    items = _items(await _read(documents, latest, reached, scope, names, members, heads), names, scope.user)
     return {"items": items, "next": rules.make_cursor(*wanted[len(items) - 1])} if len(wanted) > len(items) else {"items": items}
 
 
-async def _items(documents: Documents, history: History, scope: Scope, names: list[str], memberships: dict[str, Held],
-                 heads: dict[str, Held]) -> list[dict[str, Any]]:
-    authored = await documents.get_many(scope, "authors", [f"{name}/{scope.user}" for name in names])
+async def _read(documents: Documents, latest: Latest, reached: Reached, scope: Scope, names: list[str], members: dict[str, Held],
+                heads: dict[str, Held]) -> Page:
+    if not names:
+        return Page(members, heads, {}, {}, {}, {}, {})
+    authors = await documents.get_many(scope, "authors", [f"{name}/{scope.user}" for name in names])
+    pointers, mentions = await reached.own(scope, names)
+    for_all = await documents.get_many(scope, "mentions_of_all", names)
+    last = await latest.of(scope, {name: seq for name in names if (seq := heads[name].doc["last_message"])})
+    return Page(members, heads, authors, pointers, mentions, for_all, last)
+
+
+def _items(read: Page, names: list[str], user: str) -> list[dict[str, Any]]:
     items: list[dict[str, Any]] = []
     size = 0
     for name in names:
-        head, own = heads[name].doc, authored.get(f"{name}/{scope.user}")
-        own_n = own.doc["n"] if own else 0
-        item = {"conversation": conversation_object(name, head), "role": memberships[name].doc["role"], "read_seq": 0, "read_n": 0,
-                "last_n": head["n"], "own_n": own_n, "unread": max(0, head["n"] - own_n), "unread_mentions": 0}
-        if head["last_message"]:
-            item |= await history.last_message(scope, name, head["last_message"])
-        items.append(item)
-        size += len(pack(item))
+        items.append(_item(read, name, read.authors.get(f"{name}/{user}")))
+        size += len(pack(items[-1]))
         if size > PAGE_BYTES:
             break
     return items
+
+
+def _item(read: Page, name: str, author: Held | None) -> dict[str, Any]:
+    head, member, pointer = read.heads[name].doc, read.members[name].doc, read.pointers.get(name, NOWHERE)
+    own_n, own_seq = (author.doc["n"], author.doc["seq"]) if author else (0, 0)
+    said = read.for_all[name].doc["by"] if name in read.for_all else ()
+    for_all = [seq for seq, sender in said if sender != member["user"] and seq > member["joined"]]
+    mentions = unread_mentions(read.mentions.get(name, ()), for_all, max(pointer.read, own_seq))
+    last = {"last_message": read.last[name]} if name in read.last else {}
+    return {"conversation": conversation_object(name, head), "role": member["role"], "read_seq": pointer.read, "read_n": pointer.n,
+            "last_n": head["n"], "own_n": own_n, "unread": unread(head["n"], pointer.n, own_n), "unread_mentions": mentions, **last}

@@ -1,6 +1,7 @@
 """The verbs of members: add, remove, update and list; join and leave."""
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, Protocol
 
 from protocol import replies
 from protocol.errors import Refused
@@ -9,14 +10,23 @@ from services.commands import command
 from services.conversations import rules
 from services.conversations.acting import Acting, People, seq_of
 from services.conversations.model import AddMembers, ListMembers, RemoveMember, UpdateMember, Whole
+from services.receipts.pointers import Pointer
 from services.scope import Scope
+
+
+class Reached(Protocol):
+    """What is needed of receipts."""
+
+    async def of_members(self, scope: Scope, conversation: str, users: Sequence[str] | None = None) -> dict[str, Pointer]:
+        """How far members (internal ids) have got, by external id."""
+        ...
 
 
 class Membership:
     """Who belongs to a conversation."""
 
-    def __init__(self, rooms: Rooms, people: People, acting: Acting) -> None:
-        self._rooms, self._people, self._acting = rooms, people, acting
+    def __init__(self, rooms: Rooms, people: People, reached: Reached, acting: Acting) -> None:
+        self._rooms, self._people, self._reached, self._acting = rooms, people, reached, acting
 
     @command("member.add", "POST /conversations/{c}/members", answers=replies.Done, makes=True, needs=("add_members",))
     async def add(self, scope: Scope, p: AddMembers) -> Asked:
@@ -52,8 +62,11 @@ class Membership:
         size = rules.page_size(p.limit, 50, 100)
         view = await self._rooms.view(scope, p.c, View("members", after=after[0] if after else -1, limit=size + 1))
         rows = view["rows"][:size]
-        people = await self._people.of_internal(scope, [user for user, *_ in rows])
-        items = [{"user": people[user], "role": role, "joined_at": at} for user, role, at, _ in rows if user in people]
+        users = [user for user, *_ in rows]
+        people = await self._people.of_internal(scope, users)
+        reached = await self._reached.of_members(scope, p.c, users)
+        items = [{"user": people[user], "role": role, "joined_at": at, **_read(reached.get(people[user]["id"]))}
+                 for user, role, at, _ in rows if user in people]
         return {"items": items, "next": rules.make_cursor(rows[-1][3])} if len(view["rows"]) > size else {"items": items}
 
     @command("conversation.join", "POST /conversations/{c}/join", answers=replies.Done, makes=True)
@@ -69,6 +82,10 @@ class Membership:
         check_somebody(scope, "leaves")
         rules.check_conversation(p.c)
         return Asked(self._acting.act(scope, p, "member.left", {"user": scope.user}, {"user": scope.external}), seq_of)
+
+
+def _read(pointer: Pointer | None) -> dict[str, int]:
+    return {"read_seq": pointer.read} if pointer and pointer.read else {}
 
 
 def check_somebody(scope: Scope, does: str) -> None:

@@ -23,8 +23,9 @@ from storage.ports.documents import Documents
 class Conversations:
     """Conversations as wholes; who belongs to them is in `membership.py`."""
 
-    def __init__(self, rooms: Rooms, history: History, documents: Documents, acting: Acting, tenants: Tenants) -> None:
-        self._rooms, self._history, self._documents = rooms, history, documents
+    def __init__(self, rooms: Rooms, history: History, documents: Documents, reached: listing.Reached, latest: listing.Latest, acting: Acting,
+                 tenants: Tenants) -> None:
+        self._rooms, self._history, self._documents, self._reached, self._latest = rooms, history, documents, reached, latest
         self._acting, self._tenants = acting, tenants
 
     @command("conversation.create", "POST /conversations", answers=replies.ConversationMade, makes=True)
@@ -52,7 +53,7 @@ class Conversations:
     @command("conversation.list", "GET /conversations", answers=replies.ConversationPage)
     async def list(self, scope: Scope, p: List) -> dict[str, Any]:
         """A user's conversations, latest activity first."""
-        return await listing.page(self._documents, self._history, scope, p)
+        return await listing.page(self._documents, self._latest, self._reached, scope, p)
 
     @command("conversation.sync", "GET /conversations/{c}/sync", answers=replies.Synced)
     async def sync(self, scope: Scope, p: Sync) -> dict[str, Any]:

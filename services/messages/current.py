@@ -9,7 +9,7 @@ from services import hiding, overlays
 from services.acts import Rooms, View
 from services.amending import Document
 from services.conversations.acting import People
-from services.history import History, Passage
+from services.history import History, Opened, Passage
 from services.messages.fold import render_message
 from services.reactions import fold as reactions
 from services.scope import Scope
@@ -20,8 +20,6 @@ from storage.ports.log import StoredRow
 KINDS = ("message.new", "message.reply")
 SHOWN_USERS = 5
 CHANGEABLE = ("text", "attachments", "mentions", "custom")
-
-Opened = tuple[Entry, StoredRow, dict[str, Any] | None]
 
 
 class Target(NamedTuple):
@@ -70,9 +68,9 @@ class Current:
         shown = await self._history.stubs(scope, gone, passage.view)
         left = [one for one in opened if one[1].seq not in shown and one[2] is not None]
         edits = await self._edits(scope, conversation, passage.view, [over[row.seq] for _, row, _ in left])
-        reacted = await self._reactions(scope, conversation, passage.view, [(entry, over[row.seq]) for entry, row, _ in left])
+        reacted = await self.reactions(scope, conversation, passage.view, [(entry, over[row.seq]) for entry, row, _ in left])
         for entry, row, body in left:
-            shown[row.seq] = _shown(entry, row, body or {}, over[row.seq], edits) | reacted.get(entry.op, {})
+            shown[row.seq] = shown_now(entry, row, body or {}, over[row.seq], edits) | reacted.get((conversation, entry.op), {})
         return [shown[seq] for seq in sorted(shown)]
 
     async def target(self, scope: Scope, conversation: str, op: bytes) -> Target:
@@ -135,25 +133,27 @@ class Current:
     async def _opened(self, scope: Scope, conversation: str, view: Mapping[str, Any], seqs: Sequence[int]) -> list[Opened]:
         return await self._history.opened(scope, await self._history.these(scope, conversation, seqs, view)) if seqs else []
 
-    async def _reactions(self, scope: Scope, conversation: str, view: Mapping[str, Any],
-                         of: Sequence[tuple[Entry, Document]]) -> dict[bytes, dict[str, Any]]:
-        """`{reactions: ...}` of those messages that have some, by their op."""
-        keys = {(entry.op, emoji): reactions.reaction_key(conversation, entry.op, emoji) for entry, over in of for emoji in over.get("emojis", ())}
+    async def reactions(self, scope: Scope, conversation: str, view: Mapping[str, Any],
+                        of: Sequence[tuple[Entry, Document]]) -> dict[tuple[str, bytes], dict[str, Any]]:
+        """`{reactions: ...}` of those messages that have some, by their conversation and op."""
+        keys = {((entry.conversation, entry.op), emoji): reactions.reaction_key(entry.conversation, entry.op, emoji)
+                for entry, over in of for emoji in over.get("emojis", ())}
         if not keys:
             return {}
         found = await self._lately.read(scope, conversation, view, reactions.COLLECTION, list(keys.values()))
         users = {pair: found.get(key, {"users": ()})["users"] for pair, key in keys.items()}
         named = await self._people.of_internal(scope, sorted({user for some in users.values() for user in some[:SHOWN_USERS]}))
-        shown: dict[bytes, dict[str, Any]] = {}
-        for (op, emoji), some in users.items():
+        shown: dict[tuple[str, bytes], dict[str, Any]] = {}
+        for (message, emoji), some in users.items():
             if some:
                 first = [named[user]["id"] for user in some[:SHOWN_USERS] if user in named]
                 own = {"own": True} if scope.user in some else {}
-                shown.setdefault(op, {"reactions": {}})["reactions"][emoji] = {"count": len(some), "users": first, **own}
+                shown.setdefault(message, {"reactions": {}})["reactions"][emoji] = {"count": len(some), "users": first, **own}
         return shown
 
 
-def _shown(entry: Entry, row: StoredRow, body: Mapping[str, Any], over: Document, edits: Mapping[int, dict[str, Any]]) -> dict[str, Any]:
+def shown_now(entry: Entry, row: StoredRow, body: Mapping[str, Any], over: Document, edits: Mapping[int, dict[str, Any]]) -> dict[str, Any]:
+    """A message as it reads now; without its reactions."""
     shown = render_message(entry, row.seq, row.n, _merged(body, over, edits))
     if "edited_at" in over:
         shown["edited_at"] = over["edited_at"]

@@ -77,7 +77,9 @@ class Messages:
         told = {name: value for name, value in fields.items() if name not in _NOT_TOLD}
         body = {"sender": scope.external, "type": "text", **told}
         kind = "message.new" if p.thread is UNSET else "message.reply"
-        facts = {name: told[name] for name in ("thread", "type") if name in told and told[name] != "text"}
+        facts: dict[str, Any] = {name: told[name] for name in ("thread", "type") if name in told and told[name] != "text"}
+        if p.mention_all is True:
+            facts["mention_all"] = True
         after = parse_act(p.after) if p.after is not UNSET else None
         if p.after is not UNSET and after is None:
             raise Refused("bad_request", "`after` must be the id of your previous message, a lower-case UUIDv7.", field="after")

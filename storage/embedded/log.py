@@ -9,7 +9,17 @@ from storage.embedded.database import Settings
 from storage.embedded.desk import Desk
 from storage.embedded.feed import Feed
 from storage.embedded.readers import Readers
-from storage.embedded.reading import Between, read_after, read_by_op, read_ends, read_entries, read_loaded, read_log, read_places
+from storage.embedded.reading import (
+    Between,
+    read_after,
+    read_by_op,
+    read_ends,
+    read_entries,
+    read_loaded,
+    read_log,
+    read_of_each,
+    read_places,
+)
 from storage.embedded.steps import Step, prepare_step, write_step
 from storage.embedded.transaction import Transaction
 from storage.embedded.writer import Handed, Switch
@@ -78,6 +88,10 @@ class EmbeddedLog:
         """See the port."""
         between = Between(after, before, limit, newest, kinds, seqs)
         return await self._readers.read(partial(read_entries, self._settings, scope.tenant, conversation, between))
+
+    async def of_each(self, scope: Tenanted, wanted: Sequence[tuple[str, int]]) -> Mapping[tuple[str, int], StoredRow]:
+        """See the port."""
+        return await self._readers.read(partial(read_of_each, self._settings, scope.tenant, wanted)) if wanted else {}
 
     async def find(self, scope: Tenanted, conversation: str, op: bytes) -> StoredRow | None:
         """See the port."""

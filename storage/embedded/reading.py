@@ -24,6 +24,8 @@ class Between(NamedTuple):
 
 _CONVERSATION = "(SELECT id FROM conversations WHERE tenant = ? AND name = ?)"
 _COLLECTION = "(SELECT id FROM collections WHERE tenant = ? AND name = ?)"
+_AT_ONCE = 250
+"""Entries of one statement."""
 _ENTRY = "SELECT stored.seq, stored.n, stored.place, log.data FROM stored JOIN log ON log.place = stored.place"
 _AFTER = """SELECT conversations.tenant, conversations.name, followed.seq, followed.n, followed.place, log.data
     FROM followed JOIN log ON log.place = followed.place JOIN conversations ON conversations.id = log.conversation
@@ -64,6 +66,21 @@ def read_entries(settings: Settings, tenant: str, conversation: str, of: Between
     rows = connection.execute(select, (tenant, conversation, of.after, of.before, *of.kinds, *of.seqs, of.limit)).fetchall()
     found = [StoredRow(seq, n, settings.place(offset), data) for seq, n, offset, data in rows]
     return found[::-1] if of.newest else found
+
+
+def read_of_each(settings: Settings, tenant: str, wanted: Sequence[tuple[str, int]],
+                 connection: sqlite3.Connection) -> dict[tuple[str, int], StoredRow]:
+    """The stored entries at some seqs of several conversations."""
+    found: dict[tuple[str, int], StoredRow] = {}
+    for begin in range(0, len(wanted), _AT_ONCE):
+        some = wanted[begin : begin + _AT_ONCE]
+        select = f"""WITH wanted (name, seq) AS (VALUES {", ".join(["(?, ?)"] * len(some))})
+            SELECT wanted.name, stored.seq, stored.n, stored.place, log.data FROM wanted
+            JOIN conversations ON conversations.tenant = ? AND conversations.name = wanted.name
+            JOIN stored ON stored.conversation = conversations.id AND stored.seq = wanted.seq JOIN log ON log.place = stored.place"""
+        rows = connection.execute(select, (*(value for pair in some for value in pair), tenant)).fetchall()
+        found.update(((name, seq), StoredRow(seq, n, settings.place(offset), data)) for name, seq, n, offset, data in rows)
+    return found
 
 
 def read_by_op(settings: Settings, tenant: str, conversation: str, op: bytes, connection: sqlite3.Connection) -> StoredRow | None:

@@ -64,6 +64,12 @@ class MemoryLog:
         await trio.lowlevel.checkpoint()
         return self._store.entries(scope.tenant, conversation, after, before, limit, newest, kinds, seqs)
 
+    async def of_each(self, scope: Tenanted, wanted: Sequence[tuple[str, int]]) -> Mapping[tuple[str, int], StoredRow]:
+        """See the port."""
+        await trio.lowlevel.checkpoint()
+        found = {(name, seq): self._store.entries(scope.tenant, name, seq - 1, seq + 1, 1) for name, seq in wanted}
+        return {of: rows[0] for of, rows in found.items() if rows}
+
     async def find(self, scope: Tenanted, conversation: str, op: bytes) -> StoredRow | None:
         """See the port."""
         await trio.lowlevel.checkpoint()

@@ -82,8 +82,26 @@ class Loaded(NamedTuple):
     window: Sequence[StoredRow]
 
 
-class Log(Protocol):
-    """Eight methods, and one (`stored_after`) that only followers have."""
+class Entries(Protocol):
+    """Stored entries, to be read: three methods."""
+
+    async def entries(self, scope: Tenanted, conversation: str, after: int, before: int, limit: int, *,
+                      newest: bool = False, kinds: Sequence[str] = (), seqs: Sequence[int] = ()) -> Sequence[StoredRow]:
+        """Stored entries with after < seq < before, `limit` at most: the oldest of them, or the newest; always in order of
+        seq. With `kinds` only those; with `seqs` (10,000 at most) only these."""
+        ...
+
+    async def of_each(self, scope: Tenanted, wanted: Sequence[tuple[str, int]]) -> Mapping[tuple[str, int], StoredRow]:
+        """The stored entries at these (conversation, seq), all in one read; left out where there is none."""
+        ...
+
+    async def find(self, scope: Tenanted, conversation: str, op: bytes) -> StoredRow | None:
+        """The stored entry of an act, however old."""
+        ...
+
+
+class Log(Entries, Protocol):
+    """Six methods, those of its stored entries, and one (`stored_after`) that only followers have."""
 
     partitions: int
     """How many partitions the set-up was made with."""
@@ -120,17 +138,6 @@ class Log(Protocol):
         parts (documents of collection `parts` whose key begins `<conversation>/`, in order of key), and the stored entries
         with head["window"] <= seq <= head["seq"], in order."""
         ...
-
-    async def entries(self, scope: Tenanted, conversation: str, after: int, before: int, limit: int, *,
-                      newest: bool = False, kinds: Sequence[str] = (), seqs: Sequence[int] = ()) -> Sequence[StoredRow]:
-        """Stored entries with after < seq < before, `limit` at most: the oldest of them, or the newest; always in order of
-        seq. With `kinds` only those; with `seqs` (10,000 at most) only these."""
-        ...
-
-    async def find(self, scope: Tenanted, conversation: str, op: bytes) -> StoredRow | None:
-        """The stored entry of an act, however old."""
-        ...
-
 
 class Stored(NamedTuple):
     """A stored entry as followers read it."""

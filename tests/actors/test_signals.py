@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 import trio
 
+from actors.ephemeral.catalogue import PARTS
 from actors.ephemeral.part import Host, Quiet
 from actors.messages import Signal
 from protocol.errors import Refused
@@ -43,7 +44,7 @@ class Waving(Quiet):
 async def world() -> AsyncIterator[World]:
     async with open_world("w1", "w2") as made:
         for worker in made.workers.values():
-            worker.assembly.house.ephemeral = {"wave": Waving}
+            worker.assembly.house.ephemeral = {**PARTS, "wave": Waving}
         yield made
 
 

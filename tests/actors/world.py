@@ -217,6 +217,7 @@ class Client:
         self.subprotocol = "caas.v1"
         self.outbox = SimOutbox(self)
         self.worker, self.state = worker, None
+        self.frames: list[Any] = []
         self.pushes: list[dict[str, Any]] = []
         self.replies: dict[int, dict[str, Any]] = {}
         self.closed_with: int | None = None
@@ -230,6 +231,7 @@ class Client:
         """Known now."""
 
     def took(self, frame: Any) -> None:
+        self.frames.append(frame)
         for one in frame if isinstance(frame, list) else [frame]:
             if misfit := misfit_frame(one, self._answers(self._said.pop(one.get("i", 0), ""))):
                 self.misfits.append(misfit)

@@ -202,6 +202,20 @@ async def entries_can_be_asked_for_by_kind(data: Data) -> None:
         assert [row.seq for row in await node.log.entries(ONE, "c", 1, 9, 9, kinds=["message.edit"], seqs=[1, 2, 3])] == [2]
 
 
+async def one_entry_of_each_of_many_conversations_in_one_read(data: Data) -> None:
+    async with data() as node:
+        await follow(node.log, 3)
+        names = [f"c{number}" for number in range(600)]
+        await append(node.log, *(Record(3, ONE.tenant, name, [entry(number, conversation=name)]) for number, name in enumerate(names, 1)),
+                     Record(3, OTHER.tenant, "c0", [entry(700, scope=OTHER, conversation="c0")]))
+        rows = await read(node.log, 601)
+        await node.log.store(Storing([accept(row, 1, 1) for row in rows], (), (), {3: rows[-1].place}))
+        found = await node.log.of_each(ONE, [*((name, 1) for name in names), ("c7", 2), ("nowhere", 1)])
+        assert sorted(found) == sorted((name, 1) for name in names)
+        assert decode_entry(found["c0", 1].data).body == b"body 1"
+        assert await node.log.of_each(ONE, []) == {}
+
+
 async def an_act_is_found_however_old(data: Data) -> None:
     async with stored(data, 50) as node:
         found = await node.log.find(ONE, "c", op(7))

@@ -1,0 +1,56 @@
+"""The parts that live in one room: each made when first needed, all told what they must know."""
+
+from typing import Any
+
+from actors.ephemeral.part import Host, Part
+from actors.messages import Signal
+from services.deciding import Outcome
+from services.scope import Scope
+from storage.ports.entry import Entry
+
+
+class Inhabitants:
+    """A room's parts, by name."""
+
+    __slots__ = ("_host", "_parts")
+
+    def __init__(self, host: Host) -> None:
+        self._host = host
+        self._parts: dict[str, Part] = {}
+
+    def signal(self, signal: Signal) -> object:
+        """Hand it to the part that `what` begins with; its answer."""
+        name = signal.what.partition(".")[0]
+        part = self._parts.get(name)
+        if part is None:
+            part = self._parts[name] = self._host.house.ephemeral[name](self._host)
+        return part.signal(signal)
+
+    def said(self, entry: Entry, outcome: Outcome, plain: dict[str, Any]) -> None:
+        """The room whose own append a message was has those told who do not watch."""
+        told = {"seq": outcome.seq, "n": outcome.n, "sender": plain["sender"], "silent": plain.get("silent", False)}
+        self.signal(Signal(Scope(entry.tenant, entry.actor), "notice.message", told))
+
+    def applied(self, entry: Entry, outcome: Outcome) -> None:
+        """The log has accepted an entry."""
+        for part in self._parts.values():
+            part.applied(entry, outcome)
+
+    def unheard(self) -> None:
+        """Nobody watches any more."""
+        for part in self._parts.values():
+            part.unheard()
+
+    def left(self, worker: str) -> None:
+        """A worker has left the node."""
+        for part in self._parts.values():
+            part.left(worker)
+
+    def may_sleep(self) -> bool:
+        """Whether nothing would be lost."""
+        return all(part.may_sleep() for part in self._parts.values())
+
+    def stopped(self) -> None:
+        """The room ends."""
+        for part in self._parts.values():
+            part.stopped()

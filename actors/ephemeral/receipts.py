@@ -1,0 +1,124 @@
+"""Receipts, in a conversation's room: who has got how far, told to whom it concerns and remembered for whoever comes to watch."""
+
+from collections.abc import Sequence
+from heapq import nsmallest
+from typing import Any, NamedTuple
+
+import trio
+
+from actors.alarms import Alarm
+from actors.ephemeral.part import Host, Quiet
+from actors.messages import Signal
+from protocol.errors import Refused
+from protocol.limits import RECEIPTS_TO_ALL
+from services.receipts.pointers import NOWHERE, Pointer
+
+EVERY_S = 1.0
+SHOWN = 100
+"""Members, by joining, whose pointers whoever watches is shown."""
+MOST_KNOWN = 2 * SHOWN
+MOST_AT_ONCE = 100
+"""Receipts in one frame to a sender: the latest."""
+
+
+class Known(NamedTuple):
+    """A member as this room remembers them. `name` is the external id; empty where they have not begun."""
+
+    name: str
+    pointer: Pointer
+
+
+_NOBODY = Known("", NOWHERE)
+
+
+class Receipts(Quiet):
+    """`receipts.moved` {what, seq, at, sender}: told to all who watch; above 100 members gathered, and told once a second to the sender
+    of the message. `receipts.known` {users?} and `receipts.learn` {known}: what is remembered, and what storage has of the rest."""
+
+    def __init__(self, host: Host) -> None:
+        self._host = host
+        self._known: dict[str, Known] = {}
+        self._first: tuple[int, Sequence[str]] = (-1, ())
+        self._gathered: dict[str, dict[tuple[str, str], dict[str, Any]]] = {}  # by sender: the latest of each (what, user)
+        self._next_at = float("-inf")
+        self._alarm: Alarm | None = None
+
+    def signal(self, signal: Signal) -> object:
+        """See the class."""
+        match signal.what:
+            case "receipts.moved":
+                self._moved(signal)
+            case "receipts.known":
+                return self._told(signal.p.get("users") or self._joined_first())
+            case "receipts.learn":
+                self._learn(signal.p["known"])
+            case _:
+                raise Refused("unknown_command")
+        return None
+
+    def stopped(self) -> None:
+        """Tell what was gathered."""
+        if self._alarm is not None:
+            self._alarm.cancel()
+        self._tell_senders()
+
+    def may_sleep(self) -> bool:
+        """Not with something gathered."""
+        return not self._gathered
+
+    # What passes through.
+
+    def _moved(self, signal: Signal) -> None:
+        user, p = signal.scope.user, signal.p
+        if user not in self._host.fold.members:
+            return
+        before = self._known.get(user, _NOBODY).pointer
+        after = before.forward(Pointer(p["seq"], 0, p["seq"]) if p["what"] == "read" else Pointer(delivered=p["seq"]))
+        if after == before:
+            return
+        self._remember(user, Known(signal.scope.external, after))
+        receipt = {"user": signal.scope.external, "seq": p["seq"], "at": p["at"]}
+        if len(self._host.fold.members) <= RECEIPTS_TO_ALL:
+            self._host.emit({"t": f"message.{p['what']}", "p": receipt}, signal.scope.connection)
+        elif p["sender"] and p["sender"] != user:
+            self._gather(p["sender"], p["what"], receipt)
+
+    def _gather(self, sender: str, what: str, receipt: dict[str, Any]) -> None:
+        now = trio.current_time()
+        if not self._gathered and now < self._next_at:
+            self._alarm = self._host.alarm(self._next_at - now, self._tell_senders)
+        gathered = self._gathered.setdefault(sender, {})
+        gathered.pop((what, receipt["user"]), None)
+        gathered[what, receipt["user"]] = {"t": f"message.{what}", "p": receipt}
+        if now >= self._next_at:
+            self._tell_senders()
+
+    def _tell_senders(self) -> None:
+        gathered, self._gathered = self._gathered, {}
+        if gathered:
+            self._next_at = trio.current_time() + EVERY_S
+        for sender, receipts in gathered.items():
+            self._host.address(list(receipts.values())[-MOST_AT_ONCE:], [sender], watching=True)
+
+    # What is remembered.
+
+    def _told(self, users: Sequence[str]) -> dict[str, Any]:
+        rows = {user: self._known[user] for user in users if user in self._known}
+        return {"known": {user: [known.name, *known.pointer] for user, known in rows.items()},
+                "unknown": [user for user in users if user not in rows]}
+
+    def _learn(self, rows: dict[str, Sequence[Any]]) -> None:
+        for user, (name, *stored) in rows.items():
+            known = self._known.get(user, _NOBODY)
+            self._remember(user, Known(known.name or name, known.pointer.forward(Pointer(*stored))))
+
+    def _remember(self, user: str, known: Known) -> None:
+        if user in self._known or len(self._known) < MOST_KNOWN or user in self._joined_first():
+            self._known[user] = known
+
+    def _joined_first(self) -> Sequence[str]:
+        fold = self._host.fold
+        if self._first[0] != fold.rights:
+            first = nsmallest(SHOWN, ((member.nth, user) for user, member in fold.members.items()))
+            self._first = (fold.rights, [user for _, user in first])
+        return self._first[1]
