@@ -37,6 +37,9 @@ class Standing(Enum):
     NO = "no"
 
 
+_ADMITTED = Standing.ADMITTED  # looked up with every command
+
+
 class Left(NamedTuple):
     """What a caller has left of a class, as far as this worker knows: for headers."""
 
@@ -98,7 +101,7 @@ class TenantRates:
             self._refill(caller, rate, own)
         if everybody.left == everybody.low:
             self._refill(TENANT, rate, everybody)
-        return Standing.ADMITTED
+        return _ADMITTED
 
     def when_known(self, caller: str, rate: int, go_on: Callable[[], None]) -> None:
         """After WAIT: call `go_on`, once, when a bank has answered. Then ask again."""
