@@ -10,7 +10,7 @@ from actors.deadlines import Deadlines
 from actors.dispatch import Dispatch
 from actors.ephemeral.catalogue import PARTS
 from actors.fanout import Fanout, Frame, Spreader
-from actors.followers import Follower
+from actors.followers import Follower, Follows
 from actors.greeting import Authenticated, Greeter
 from actors.house import Errands, House
 from actors.keys import Key, partition_of
@@ -41,6 +41,7 @@ from services.messages.service import Messages
 from services.rates.model import CONNECTS, Policy
 from services.rates.service import Limits
 from services.reactions.service import Reactions
+from services.receipts.follow import TellMentions
 from services.receipts.service import Receipts
 from services.scope import Scope
 from services.tenants import Tenants
@@ -129,7 +130,10 @@ class Assembly:
             self.receipts,
         ))
         self.dispatch = Dispatch(self.table, self.router, self.tenants)
-        follows = [TellMembers(self.history, backend.documents, self.tenants, self.router.submit_all)]
+        follows: list[Follows] = [
+            TellMembers(self.history, backend.documents, self.tenants, self.router.submit_all),
+            TellMentions(backend.documents, self.tenants, self.router.submit_all),
+        ]
         self.followers = [Follower(one, log, backend.documents, self.router.owned) for one in follows]
         self._workers: set[str] = set()
         self.storer.told.extend(follower.stored for follower in self.followers)

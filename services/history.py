@@ -174,7 +174,7 @@ def render_push(kinds: Kinds, entry: Entry, seq: int, n: int, body: dict[str, An
     """One entry as a push; `skip` where there is nothing left to show."""
     name = shown_as or entry.conversation
     kind = kinds.get(entry.kind)
-    if kind is None or body is None:
+    if kind is None or body is None or kind.push == "skip":
         return {"t": "skip", "c": name, "s": seq}
     return {"t": kind.push, "c": name, "s": seq, "at": entry.at, "p": kind.render(entry, seq, n, body)}
 

@@ -123,5 +123,6 @@ KINDS: Kinds = {
     "floor.raised": Kind("skip", decide_floor),
     "conversation.joined": Kind("conversation.joined", decide_server_alone, alone=False),
     "conversation.left": Kind("conversation.left", decide_server_alone, alone=False),
+    "invite.new": Kind("invite.new", decide_server_alone, alone=False),
     **MEMBERS,
 }

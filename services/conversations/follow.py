@@ -14,11 +14,14 @@ from storage.ports.log import Stored
 
 _KINDS = ("conversation.created", "conversation.deleted", "member.added", "member.joined", "member.removed", "member.left")
 _LEFT = ("conversation.deleted", "member.removed", "member.left")
+_LET_IN = ("conversation.created", "member.added")
+INVITED = "invite.new"
 _AT_ONCE = 100
 
 
 class TellMembers:
-    """Appends `conversation.joined` and `.left` to personal conversations, under ids made from their source."""
+    """Appends `conversation.joined` and `.left` to personal conversations, under ids made from their source; and `invite.new` to those whom
+    somebody else let in."""
 
     name = "tell-members"
 
@@ -44,6 +47,9 @@ class TellMembers:
             op = derived_act(tenant.key, entry.at, kind, entry.conversation, str(stored.row.seq), user)
             told = {"conversation": entry.conversation, **by}
             acts.append((scope, Act(tenant.personal(user), kind, op, b"", {}, told)))
+            if entry.kind in _LET_IN and user != entry.actor:
+                op = derived_act(tenant.key, entry.at, INVITED, entry.conversation, str(stored.row.seq), user)
+                acts.append((scope, Act(tenant.personal(user), INVITED, op, b"", {}, told)))
         for begin in range(0, len(acts), _AT_ONCE):
             await self._submit(acts[begin : begin + _AT_ONCE])
 
