@@ -63,6 +63,8 @@ class Actor(Generic[M]):
     keeps_task: ClassVar[bool] = False
     has_start: ClassVar[bool] = False
     has_stop: ClassVar[bool] = False
+    takes_turns: ClassVar[bool] = True
+    """Whether it never waits, so that its messages can be handled in turns (supervisor/crew.py)."""
 
     ref: Ref[M]
 
@@ -73,6 +75,7 @@ class Actor(Generic[M]):
         cls.keeps_task = cls.run is not Actor.run
         cls.has_start = cls.started is not Actor.started
         cls.has_stop = cls.stopped is not Actor.stopped
+        cls.takes_turns = not (cls.receives_async or cls.keeps_task or cls.has_start)
 
     async def started(self) -> None:
         """Load state. Runs before the first message; an error here is raised to whoever started us, and `stopped` is not run."""

@@ -10,6 +10,7 @@ from typing import Any, Generic, TypeVar
 import trio
 
 from supervisor.actor import Actor
+from supervisor.crew import Crew
 from supervisor.errors import ActorStopped, Quarantined
 from supervisor.life import Life, Work
 from supervisor.quarantine import Quarantine
@@ -71,6 +72,7 @@ class Directory(Generic[M]):
         self._lives: dict[str, Life] = {}
         self._ending: dict[str, Life] = {}
         self._held: list[tuple[Life, Work]] | None = None if supervisor.is_open else []
+        self._crew = Crew(self.spawn)
         self._shut = False
         self._woken = self._slept = self._died = self._refused = self._processed = 0
         supervisor.adopt(self, kind)
@@ -163,6 +165,11 @@ class Directory(Generic[M]):
             self._supervisor.spawn(life, work)
         else:
             self._held.append((life, work))
+
+    def enlist(self, life: Life) -> bool:
+        """It gets its turn with the others that have something to do."""
+        self._crew.enlist(life)
+        return True
 
     def closed(self, life: Life) -> None:
         """Out of the books in the same step as its mailbox closes; until it has let go, the next life waits for it."""

@@ -46,6 +46,9 @@ class Owner(Protocol):
 
     def spawn(self, life: Life, work: Work) -> None: ...
 
+    def enlist(self, life: Life) -> bool:
+        """Have it get a turn (`Life.turn`); False: it needs a task."""
+
     def closed(self, life: Life) -> None:
         """It takes no more messages: out of the books."""
 
@@ -122,8 +125,11 @@ class Life(Mailbox):
         """Out of rest: a queue, and a task to drain it."""
         if self.closed:
             raise self.stopped_error()
-        self.owner.spawn(self, self.work)
         queue: deque[Envelope] = deque()
+        if self.after is None and self.actor.takes_turns and self.owner.enlist(self):
+            self.queue = queue
+            return queue
+        self.owner.spawn(self, self.work)
         self.queue = queue
         self.scope = trio.CancelScope()
         return queue
@@ -186,6 +192,66 @@ class Life(Mailbox):
             if not rests:
                 self._end(exit)
                 await self._let_go()
+
+    def turn(self) -> bool:
+        """What is in the mailbox, up to BATCH messages, without a task of its own; True: there is more."""
+        if self.queue is None or self.exit is not None:  # cancelled before its turn came
+            return False
+        self.opened = True
+        if self._open_event is not None:
+            self._open_event.set()
+        try:
+            if self._handle_some(self.queue):
+                return True
+        except MemoryError:
+            self.crashed = True
+            raise
+        except Exception as error:  # noqa: BLE001 (a life ends here, whatever ended it)
+            self._end_turn(Exit(error))
+            return False
+        if self.exit is None:
+            self._end_turn(Exit()) if self.closed else self._rest_now()
+        return False
+
+    def _handle_some(self, queue: deque[Envelope]) -> bool:
+        handle, count = self.actor.receive, 0
+        while queue and self.exit is None:
+            self._handle_one(handle, *queue.popleft())
+            if self.waiters:
+                self.admit(queue)
+            count += 1
+            if count >= BATCH:
+                break
+        self.processed += count
+        if self.exit is None:
+            self.actor.settled()
+        return bool(queue) and self.exit is None
+
+    def _handle_one(self, handle: Callable[[Any], Any], message: object, reply: Reply | None) -> None:
+        try:
+            result = handle(message)
+        except self.actor.refusals as error:
+            if reply is not None:
+                deliver(reply, None, error)
+        except BaseException as error:
+            self._blame(message, reply, error)
+            raise
+        else:
+            if type(result) is Later:
+                self._defer(result, reply)
+            elif reply is not None:
+                deliver(reply, result, None)
+
+    def _rest_now(self) -> None:
+        self.last = trio.current_time()
+        self._rest()
+
+    def _end_turn(self, exit: Exit) -> None:
+        self._end(exit)
+        if self.actor.has_stop:
+            self.owner.spawn(self, self._let_go)
+        else:
+            self._bury()
 
     async def _live(self) -> bool:
         if not self.opened:

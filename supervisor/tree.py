@@ -189,6 +189,10 @@ class Supervisor:
         nursery = self._nursery
         self._context.run(lambda: nursery.start_soon(work, name=life.name))
 
+    def enlist(self, life: Life) -> bool:
+        """A child has a task of its own."""
+        return False
+
     def closed(self, life: Life) -> None:
         """Nothing to do: a child keeps its place between two lives."""
 

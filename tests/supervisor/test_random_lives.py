@@ -64,6 +64,40 @@ class Walker(Actor[Any]):
         self.world.alive[self.key] -= 1
 
 
+class Turner(Actor[Any]):
+    """One that never waits: its messages are handled in turns. It ends itself now and then, in the middle of one."""
+
+    mailbox: ClassVar[int] = 3
+    idle: ClassVar[float] = 1.0
+
+    def __init__(self, world: World, key: str) -> None:
+        self.world = world
+        self.key = key
+        self.begun = False
+
+    def receive(self, message: tuple[int, int]) -> object:
+        if not self.begun:
+            self.begun = True
+            self.world.alive[self.key] += 1
+            self.world.most_alive = max(self.world.most_alive, self.world.alive[self.key])
+        self.world.handled[self.key].append(message)
+        chance = self.world.rng.random()
+        if chance < 0.02:
+            raise RuntimeError("poisoned")
+        if chance < 0.04:
+            self.ref.stop()
+        if chance > 0.9:
+            later = self.later()
+            later.answer(message)
+            return later
+        return message
+
+    async def stopped(self, exit: Exit) -> None:
+        if self.world.rng.random() < 0.3:
+            await trio.sleep(self.world.pause())
+        self.world.alive[self.key] -= self.begun
+
+
 async def sender(world: World, directory: Directory[Any], number: int) -> None:
     """Asks in turn, so that its order must be kept; notes what became of each."""
     for count in range(60):
@@ -100,11 +134,12 @@ async def stopper(world: World, directory: Directory[Any]) -> None:
 
 
 @pytest.mark.parametrize("seed", range(25))
-async def test_a_walk(autojump_clock: MockClock, seed: int) -> None:
+@pytest.mark.parametrize("kind", [Walker, Turner])
+async def test_a_walk(autojump_clock: MockClock, kind: Any, seed: int) -> None:
     world = World(random.Random(seed))
     async with open_supervisor() as supervisor:
         directory: Directory[Any] = Directory(
-            supervisor, "walker", lambda key: Walker(world, key), fingerprint=lambda m: m, quarantine=Quarantine(span=1.0)
+            supervisor, "walker", lambda key: kind(world, key), fingerprint=lambda m: m, quarantine=Quarantine(span=1.0)
         )
         async with trio.open_nursery() as nursery:
             for number in range(6):
