@@ -73,7 +73,7 @@ class Play:
                 await trio.sleep(seconds)
             case ("crash",):
                 await trio.sleep(11)  # what a killed worker held of pointers may be lost: let the log have it
-                name = sorted(self.world.workers)[0]
+                name = min(self.world.workers)
                 await self.world.crash(name)
                 await self.world.start(name)
                 await self.greet()
