@@ -2,7 +2,7 @@
 
 import logging
 from collections import deque
-from collections.abc import Collection
+from collections.abc import Callable
 from typing import Any, Protocol
 
 import trio
@@ -10,6 +10,7 @@ import trio
 from actors.connection import Connection
 from actors.standing import Closed, Desk, Expired, Frames, Message, NoHello, Opened, Revoke, Socket, Tick
 from protocol.limits import HEADS_EVERY_S, HELLO_WITHIN_S
+from services.scope import Scope
 from supervisor import Actor, ActorStopped, Directory, MailboxFull, Ref, Supervisor
 
 _log = logging.getLogger("actors.connections")
@@ -76,20 +77,15 @@ class Connections:
 
     # What the worker calls.
 
-    def revoke(self, tenant: str, sessions: Collection[str], reason: str) -> None:
-        """Sessions are no more: say so, and close."""
+    def revoke(self, ended: Callable[[Scope], bool], reason: str) -> None:
+        """What some stand on has ended: say so, and close."""
         for name, connection in list(self._live.items()):
-            scope = connection.scope
-            if scope is not None and scope.tenant == tenant and scope.session in sessions:
+            if connection.scope is not None and ended(connection.scope):
                 self._tell(name, Revoke(reason))
 
-    def sessions(self) -> dict[str, list[str]]:
-        """The sessions that are connected here, by tenant."""
-        found: dict[str, set[str]] = {}
-        for connection in self._live.values():
-            if connection.scope is not None:
-                found.setdefault(connection.scope.tenant, set()).add(connection.scope.session)
-        return {tenant: sorted(sessions) for tenant, sessions in found.items()}
+    def scopes(self) -> list[Scope]:
+        """Who is connected here: one for each connection that has said hello."""
+        return [connection.scope for connection in self._live.values() if connection.scope is not None]
 
     async def beat(self) -> None:
         """Close who does not say hello or whose token has run out; tell heads, to each connection 25 s after it came and so on."""

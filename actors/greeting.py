@@ -66,10 +66,20 @@ class Greeter:
         tenant = await self._tenants.ready(scope.tenant)
         await self._enter(scope)
         try:
-            return await self._found(client, known, tenant, resume)
+            greeting = await self._found(client, known, tenant, resume)
+            return await self._still(greeting, p.token)
         except BaseException:
             self.leave(scope)
             raise
+
+    async def _still(self, greeting: Greeting, token: str) -> Greeting:
+        """The token may have ended while all this was found, and then nobody knew of this connection yet. Raises Refused."""
+        try:
+            await self.authenticate(token)
+        except BaseException:
+            greeting.watching.close()
+            raise
+        return greeting
 
     async def _found(self, client: Client, known: Authenticated, tenant: Tenant, resume: Mapping[str, Seen]) -> Greeting:
         scope = known.scope

@@ -45,6 +45,7 @@ from services.receipts.follow import TellMentions
 from services.receipts.service import Receipts
 from services.scope import Scope
 from services.tenants import Tenants
+from services.token_keys import TokenKeys
 from services.typing.service import Typings
 from services.users.service import Users
 from services.vault.service import Vault
@@ -103,6 +104,7 @@ class Assembly:
         self.lending = Lending(me, policy, self.router, links, self.tenant_actors) if policy is not None else None
         self.rates = self.lending.rates if self.lending is not None else None
         self.users = Users(backend.documents, self.router, self.tenants, world.clock, world.rng)
+        self.token_keys = TokenKeys(backend.documents, world.clock, world.rng)
         self.lately = Lately(backend.documents, KINDS)
         self.history = History(self.router, log, self.lately, self.vault, KINDS, self.users)
         self.fanout = Fanout(self.router, self.history, errands, frame)
@@ -125,6 +127,7 @@ class Assembly:
             Changing(current, self.users, self.tenants, world.clock, world.ids),
             Reactions(self.router, current, self.tenants, world.clock, world.ids),
             self.users,
+            self.token_keys,
             Typings(self.router),
             Limits(self.lending),
             self.receipts,

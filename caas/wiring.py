@@ -23,14 +23,13 @@ from actors.connections import Connections
 from actors.house import Errands
 from caas.assembly import Assembly, Backend, World
 from caas.config import Config
+from caas.endings import Endings
 from caas.secrets import master_key
 from protocol.ids import show_act
 from services.api_keys.service import ApiKeys
 from services.applications.service import Applications
-from services.sessions.service import Sessions
-from services.sessions.signing import Signers
+from services.sessions import Ending, Sessions
 from storage.embedded.backend import open_embedded
-from storage.ports.errors import StorageError
 from supervisor import Child, Restart, Strategy, Supervisor, open_supervisor
 from supervisor.ring import Ring
 from supervisor.workers import Membership
@@ -59,15 +58,16 @@ class Worker:
         self.links = Links(self.run_folder, name, self)
         self.assembly = Assembly(me=name, boot=world.clock.now_ms(), backend=backend, world=world, links=self.links, tree=tree,
                                  errands=Errands(errands), master=master_key(config.data, world.rng), frame=_framed, policy=config.policy())
+        self.members: tuple[str, ...] = (name,)
+        self.endings = Endings(name, self.links, lambda: self.members)
         self._make_identity()
         self.connections = Connections(self.assembly.desk(self.sessions.authenticate_token), tree, name)
+        self.endings.sessions, self.endings.connections = self.sessions, self.connections
         self.hub = Hub(self.connections, Door(DoorLimits() if config.limits else UNLIMITED))
-        self.members: tuple[str, ...] = (name,)
         self.metrics = Metrics(config.data / "metrics", name, lambda: self.members)
         measure(self.metrics, self)
         self.ready = trio.Event()
         self._ring_news = trio.Event()
-        self._missed_news = trio.Event()
         self.make_listener: Callable[[], Listener]
         self.listener: Listener | None = None
 
@@ -85,7 +85,7 @@ class Worker:
             *(Child(f"follower {follower.name}", lambda follower=follower: Background(follower.run)) for follower in assembly.followers),  # type: ignore[misc]
             Child("heads", lambda: Background(self.connections.beat)),
             Child("metrics", lambda: Background(self.metrics.run)),
-            Child("sessions", lambda: Background(self._look_again)),
+            Child("sessions", lambda: Background(self.endings.run)),
             Child("websockets", lambda: Background(self.hub.run)),
             Child("listener", lambda: Background(self._listen), Restart.ON_ERROR),
         )
@@ -114,14 +114,14 @@ class Worker:
     def told(self, worker: str, message: Any) -> None:
         """A sibling's news: a push for our listeners, or sessions that have ended."""
         if message[0] == "ended":
-            self._ended(*message[1:])
+            self.endings.told(message[1:])
         else:
             self.assembly.told(worker, message)
 
     def dropped(self, worker: str) -> None:
         """The link to a sibling broke."""
         self.assembly.dropped(worker)
-        self._missed_news.set()
+        self.endings.missed()
 
     # Inside.
 
@@ -129,34 +129,9 @@ class Worker:
         documents, world, assembly = self.backend.documents, self.world, self.assembly
         self.applications = Applications(documents, world.clock, world.rng)
         self.api_keys = ApiKeys(documents, world.clock, world.rng, dev=self.config.dev)
-        signers = Signers(documents, assembly.vault)
-        self.sessions = Sessions(documents, assembly.users, self.api_keys, signers, assembly.vault, assembly.tenants, world.clock, world.rng,
-                                 self._announce)
-
-    def _announce(self, tenant: str, sessions: Sequence[str], reason: str) -> None:
-        self._ended(tenant, sessions, reason)
-        for worker in self.members:
-            if worker != self.name:
-                self.links.tell(worker, ["ended", tenant, list(sessions), reason])
-
-    def _ended(self, tenant: str, sessions: Sequence[str], reason: str) -> None:
-        self.sessions.ended(tenant, sessions)
-        self.connections.revoke(tenant, sessions, reason)
-
-    async def _look_again(self) -> None:
-        """Sessions may have ended while a link was down: when it is back, look whether those connected here still count."""
-        while True:
-            await self._missed_news.wait()
-            self._missed_news = trio.Event()
-            with trio.move_on_after(_LINK_WITHIN_S):
-                await self.links.wait_linked(self.members)
-            try:
-                for tenant, sessions in self.connections.sessions().items():
-                    if gone := await self.sessions.gone(tenant, sessions):
-                        self._ended(tenant, gone, "revoked")
-            except StorageError:
-                self._missed_news.set()
-                await trio.sleep(_LINK_WITHIN_S)
+        self.sessions = Sessions(documents, assembly.users, self.api_keys, assembly.token_keys, assembly.vault, assembly.tenants, world.clock,
+                                 world.rng, self.endings.announce)
+        assembly.token_keys.deleted.append(lambda application: self.endings.announce(Ending(application, "revoked", look=True)))
 
     async def _listen(self) -> None:
         self.listener = self.make_listener()

@@ -54,6 +54,11 @@ _ON_MESSAGE = {"c": C, "id": FIRST, "op": OP}
 _REACTION = {"c": C, "id": FIRST, "emoji": "👍", "op": OP}
 _RECEIPT = {"c": C, "seq": 7}
 
+_JWK = {"kty": "OKP", "crv": "Ed25519", "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}
+"""The key of RFC 8037, appendix A."""
+_KEY = {"id": "tk_0123456789abcdefghjk", "algorithm": "EdDSA", "fingerprint": "SHA256:BuP9j9opu2CrWVV95h7bCuzbIxE0vjDnW0Vfjht5L6k",
+        "created_at": AT, "name": "backend, 2026"}
+
 COMMANDS: dict[str, Example] = {
     "hello": Example(
         {"token": "eyJhbGciOiJFZERTQSJ9.eyJzdWIiOiJhbGljZSJ9.c2lnbmF0dXJl", "device": {"id": "pixel-9", "platform": "android", "name": "Pixel"},
@@ -107,6 +112,9 @@ COMMANDS: dict[str, Example] = {
     "user.list": Example({"limit": 50}, {"items": [ALICE, BOB], "next": CURSOR}),
     "user.update": Example({"user": "alice", "display_name": "Alice", "op": OP}, {"user": ALICE}),
     "user.put": Example({"user": "alice", "display_name": "Alice", "custom": {"plan": "pro"}, "op": OP}, {"user": ALICE, "created": False}),
+    "token_key.create": Example({"public_key": _JWK, "name": "backend, 2026"}, {"key": _KEY}),
+    "token_key.list": Example({}, {"items": [{**_KEY, "last_used_at": AT + 5_000}]}),
+    "token_key.delete": Example({"key": _KEY["id"]}, {}),
     "user.block": Example({"user": "mallory", "op": OP}, _act(4)),
     "user.unblock": Example({"user": "mallory", "op": OP}, _act(5)),
 }

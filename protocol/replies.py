@@ -1,6 +1,6 @@
 """What commands answer: the `r` of each. `duplicate`: it was a repeat, and this is its first answer; `unchanged`: there was nothing to do."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from msgspec import UNSET, Meta, UnsetType
 
@@ -230,6 +230,30 @@ class LimitsSeen(Shape, frozen=True):
     enforced: bool
     caller: Annotated[dict[str, RateSeen], Meta(description="The user; with a secret key, the application.")]
     tenant: Annotated[dict[str, RateSeen], Meta(description="All users of the application, and the application, together.")]
+
+
+class TokenKey(Shape, frozen=True):
+    """A key that the application signs user tokens with by itself; `id` is the `kid` of its tokens."""
+
+    id: str
+    algorithm: Literal["EdDSA", "ES256", "RS256"]
+    fingerprint: str
+    created_at: At
+    name: str | UnsetType = UNSET
+    last_used_at: At | UnsetType = UNSET
+
+
+class TokenKeyMade(Shape, frozen=True):
+    """The key as it is registered."""
+
+    key: TokenKey
+    unchanged: Flag = UNSET
+
+
+class TokenKeyList(Shape, frozen=True):
+    """The application's keys, oldest first."""
+
+    items: list[TokenKey]
 
 
 class Limit(Shape, frozen=True):

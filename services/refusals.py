@@ -17,6 +17,10 @@ _SPECIAL = {
     "message.send": ("blocked", "forbidden"),
     "hello": (*UNKNOWN_CALLER, "too_large"),
     "token.refresh": UNKNOWN_CALLER,
+    "user.update": ("forbidden",),
+    "user.put": ("forbidden",),
+    "token_key.create": ("storage_full",),
+    "token_key.delete": ("storage_full",),
 }
 
 

@@ -25,7 +25,7 @@ from transport.development import add_development
 from transport.health import add_health
 from transport.openapi.pages import add_pages
 from transport.openapi.routes import Routes, of_command
-from transport.openapi.sessions import CREATE, CREATE_ELSEWHERE, END, END_ALL, REFRESH
+from transport.openapi.sessions import CREATE, CREATE_ELSEWHERE, END, END_ALL, END_EVERYBODY, REFRESH
 from transport.rating import Gate
 from transport.reading import Reader, read_as, read_body
 
@@ -145,11 +145,16 @@ def _add_sessions(routes: Routes, sessions: Sessions, enter: Enter) -> None:
         await sessions.revoke_user(await enter("admin"), user)
         return answer({}, 200)
 
+    async def end_everybody() -> Response:
+        await sessions.revoke_everybody(await enter("admin"))
+        return answer({}, 200)
+
     routes.add(CREATE, create_session)
     routes.add(CREATE_ELSEWHERE, create_session)
     routes.add(REFRESH, refresh_session)
     routes.add(END, end_session)
     routes.add(END_ALL, end_sessions)
+    routes.add(END_EVERYBODY, end_everybody)
 
 
 async def _enter(sessions: Sessions, gate: Gate | None, rate: str) -> Scope:

@@ -1,5 +1,6 @@
 """What is said and kept of sessions."""
 
+from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 import msgspec
@@ -13,6 +14,8 @@ SESSION_MS: Final = 7 * 24 * 3_600_000
 """How long a session can be refreshed, from when it was made."""
 GRACE_MS: Final = 10_000
 """A refresh token used again so soon gets the same answer: the first one may have been lost on its way."""
+LONGEST_SIGNED_MS: Final = 24 * 3_600_000
+"""How long a token that a company signed by itself may be valid."""
 AHEAD_MS: Final = 60_000
 """A token from so far in the future is taken: clocks of servers differ."""
 LONGEST_TOKEN: Final = 4_096
@@ -36,6 +39,20 @@ class Authenticated(NamedTuple):
     scope: Scope
     expires_at: int
     """Milliseconds since 1970."""
+
+
+class Ending(NamedTuple):
+    """What counts no more, as workers tell each other. Lists travel; so everything here is plain."""
+
+    tenant: str
+    reason: str
+    sessions: Sequence[str] = ()
+    """These sessions."""
+    user: str = ""
+    """What this user (internal id) had been given by then."""
+    until_ms: int = 0
+    look: bool = False
+    """Something else of this tenant, its keys or everybody's tokens: look again at all that is connected."""
 
 
 class Session(msgspec.Struct, frozen=True):

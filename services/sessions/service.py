@@ -1,12 +1,10 @@
-"""The verbs of sessions: create, refresh, authenticate, revoke.
+"""The verbs of sessions: create, refresh, revoke. Who a token speaks for is the gate's to say (`gate.py`).
 
-A user token is valid for 15 minutes and can be checked without asking anybody; the session's document says whether it still
-counts, and is looked at for every hello and every REST call, unless it was less than a second ago. Ending a session deletes the
-document (durable, and it does not come back), then `announce` tells every worker, which calls `ended` and closes connections.
+Ending a session deletes its document (durable, and it does not come back), then `announce` tells every worker, which tells its gate
+and closes connections.
 """
 
 from collections.abc import Callable, Sequence
-from hashlib import blake2b
 from typing import Any
 
 import msgspec
@@ -16,24 +14,24 @@ from protocol.ids import is_user_id
 from protocol.world import Clock, Rng
 from services.api_keys import ApiKeys
 from services.chance import base32
-from services.recent import Recent
 from services.scope import Scope
 from services.sessions.chain import RefreshToken, parse_refresh
-from services.sessions.model import AHEAD_MS, GRACE_MS, SESSION_MS, TOKEN_MS, Authenticated, Claims, CreateSession, Session
-from services.sessions.signing import Signers, check_size
+from services.sessions.gate import SESSIONS, Gate
+from services.sessions.model import GRACE_MS, SESSION_MS, TOKEN_MS, Claims, CreateSession, Ending, Session
+from services.sessions.signed import SignedTokens
+from services.sessions.signing import Signers
+from services.sessions.validity import Validity
 from services.tenants import Tenants
+from services.token_keys import TokenKeys
 from services.users.rules import check_profile
 from services.users.service import Users
 from services.vault import Vault
 from storage.ports.documents import Documents, version
 from storage.ports.entry import Place
 
-Announce = Callable[[str, Sequence[str], str], None]
-"""Tell every worker, this one too, that sessions of a tenant have ended: (tenant, session ids, reason). Must not wait."""
+Announce = Callable[[Ending], None]
+"""Tell every worker, this one too, what has ended. Must not wait."""
 
-_SESSIONS = "sessions"
-_TRUSTED_MS = 1_000
-_MOST_TOKENS, _MOST_SESSIONS = 50_000, 100_000
 _PAGE = 100
 _ENDED = Place(1, 0, 0)
 """Later than every version number."""
@@ -42,12 +40,13 @@ _ENDED = Place(1, 0, 0)
 class Sessions:
     """Sessions of every application."""
 
-    def __init__(self, documents: Documents, users: Users, api_keys: ApiKeys, signers: Signers, vault: Vault, tenants: Tenants,
+    def __init__(self, documents: Documents, users: Users, api_keys: ApiKeys, token_keys: TokenKeys, vault: Vault, tenants: Tenants,
                  clock: Clock, rng: Rng, announce: Announce) -> None:
-        self._documents, self._users, self._api_keys, self._signers = documents, users, api_keys, signers
+        self._documents, self._users, self._api_keys, self._signers = documents, users, api_keys, Signers(documents, vault)
         self._vault, self._tenants, self._clock, self._rng, self._announce = vault, tenants, clock, rng, announce
-        self._tokens: Recent[bytes, Claims] = Recent(_MOST_TOKENS)  # verified: checking a signature takes 100 us
-        self._alive: Recent[tuple[str, str], int] = Recent(_MOST_SESSIONS)  # when it was last seen alive, in ms; -1: ended
+        self.validity = Validity(documents, clock)
+        self.gate = Gate(documents, self._signers, SignedTokens(token_keys, users, self.validity), self.validity, tenants, clock)
+        self.authenticate_token = self.gate.authenticate
 
     async def create(self, scope: Scope, p: CreateSession) -> dict[str, Any]:
         """A new session for a user, who is created or changed by what is given."""
@@ -56,10 +55,10 @@ class Sessions:
         check_profile(p.user, "user")
         internal, user = await self._users.ensure(scope, p.user)
         await self._prune(scope, internal)
-        now = self._clock.now_ms()
+        now = max(self._clock.now_ms(), await self.validity.of_application(scope.tenant) + 1)
         first = RefreshToken(scope.tenant, "s" + base32(self._rng.bytes(20)), 0, self._rng.bytes(32))
         session = Session(internal, user.external_id, now, 0, first.hashed(), now)
-        await self._documents.put(scope, _SESSIONS, first.session, msgspec.structs.asdict(session), version(1))
+        await self._documents.put(scope, SESSIONS, first.session, msgspec.structs.asdict(session), version(1))
         return await self._answer(first, session, user.shown())
 
     async def refresh(self, refresh_token: str) -> dict[str, Any]:
@@ -73,11 +72,11 @@ class Sessions:
         scope = Scope(shown.tenant)
         key = await self._refresh_key(scope, shown)
         while True:
-            held = await self._documents.get(scope, _SESSIONS, shown.session)
+            held = await self._documents.get(scope, SESSIONS, shown.session)
             session = None if held is None else msgspec.convert(held.doc, Session)
             if held is None or session is None or not shown.leads_to(session.number, session.refresh, key):
                 raise _over()
-            if session.created_at + SESSION_MS <= self._clock.now_ms():
+            if session.created_at + SESSION_MS <= self._clock.now_ms() or session.created_at <= await self.validity.of_application(scope.tenant):
                 raise _over()
             if shown.number == session.number and (session := await self._rotate(scope, shown, session, key, held.place.offset)) is None:
                 continue  # somebody else used it just now: look again
@@ -85,7 +84,7 @@ class Sessions:
 
     async def revoke(self, scope: Scope, session: str) -> None:
         """End a session: the application any, a user their own. Raises Refused `not_found`."""
-        held = await self._documents.get(scope, _SESSIONS, session)
+        held = await self._documents.get(scope, SESSIONS, session)
         if held is None or (scope.user and held.doc["user"] != scope.user):
             raise Refused("not_found", "There is no such session.")
         await self._end(scope, [session], "revoked")
@@ -97,21 +96,17 @@ class Sessions:
         found = await self._users.of_external(scope, [external]) if is_user_id(external) else {}
         if external not in found:
             raise Refused("not_found", f"There is no user `{external[:128]}`.", field="user")
-        while held := await self._documents.find(scope, _SESSIONS, "of_user", (found[external],), limit=_PAGE):
+        moment = await self.validity.end_user(scope.tenant, found[external])
+        self._announce(Ending(scope.tenant, "revoked", user=found[external], until_ms=moment))
+        while held := await self._documents.find(scope, SESSIONS, "of_user", (found[external],), limit=_PAGE):
             await self._end(scope, [one.key for one in held], "revoked")
 
-    async def authenticate_token(self, token: str) -> Authenticated:
-        """Who a user token speaks for. Raises Refused: `token_invalid`, `token_expired`."""
-        claims = await self._verified(token)
-        now = self._clock.now_ms()
-        if claims.until_ms <= now:
-            raise Refused("token_expired", "The token has expired: refresh the session.")
-        if claims.from_ms > now + AHEAD_MS:
-            raise Refused("token_invalid", "The token is not valid yet.")
-        if not await self._is_alive(claims, now):
-            raise Refused("token_invalid", "The session has ended: create a new one.")
-        await self._tenants.ready(claims.tenant)
-        return Authenticated(Scope(claims.tenant, claims.user, claims.external, claims.session), claims.until_ms)
+    async def revoke_everybody(self, scope: Scope) -> None:
+        """End every session of the application, and every token that it signed by itself until now. Raises Refused."""
+        if not scope.is_application:
+            raise Refused("forbidden", "Only the application itself ends everybody's sessions: use its secret key, without `CAAS-User`.")
+        moment = await self.validity.end_application(scope.tenant)
+        self._announce(Ending(scope.tenant, "revoked", until_ms=moment, look=True))
 
     async def authenticate_key(self, key: str, acting_for: str | None, peer: str) -> Scope:
         """Who a secret key speaks for: the application, or (`acting_for`) one of its users. Raises Refused: `token_invalid`, `not_found`."""
@@ -124,40 +119,9 @@ class Sessions:
             raise Refused("not_found", "There is no such user: create the user's session first.", field="CAAS-User")
         return Scope(scope.tenant, found[acting_for], acting_for, by_key=True)
 
-    def ended(self, tenant: str, sessions: Sequence[str]) -> None:
-        """Some worker ended these: refuse them from now on without looking."""
-        for session in sessions:
-            self._alive.put((tenant, session), -1)
-
-    async def gone(self, tenant: str, sessions: Sequence[str]) -> list[str]:
-        """Those of these that have ended: for a worker that may have missed the news."""
-        found: set[str] = set()
-        for start in range(0, len(sessions), _PAGE):
-            found |= (await self._documents.get_many(Scope(tenant), _SESSIONS, sessions[start:start + _PAGE])).keys()
-        return [session for session in sessions if session not in found]
-
-    async def _verified(self, token: str) -> Claims:
-        check_size(token)
-        digest = blake2b(token.encode(errors="replace"), digest_size=16).digest()
-        if (claims := self._tokens.get(digest)) is None:
-            claims = await self._signers.verify(token)
-            self._tokens.put(digest, claims)
-        return claims
-
-    async def _is_alive(self, claims: Claims, now: int) -> bool:
-        key = claims.tenant, claims.session
-        seen = self._alive.get(key)
-        if seen is not None and (seen < 0 or 0 <= now - seen < _TRUSTED_MS):
-            return seen >= 0
-        held = await self._documents.get(Scope(claims.tenant), _SESSIONS, claims.session)
-        if held is None or held.doc["user"] != claims.user or self._alive.get(key) == -1:  # it may have ended while we read
-            return False
-        self._alive.put(key, now)
-        return True
-
     async def _refresh_key(self, scope: Scope, shown: RefreshToken) -> bytes:
         """The key of the chain; only of an application that has this session, so that nobody can have keys made for names."""
-        if await self._documents.get(scope, _SESSIONS, shown.session) is None:
+        if await self._documents.get(scope, SESSIONS, shown.session) is None:
             raise _over()
         return await self._vault.secret(scope.tenant, "~refresh")
 
@@ -165,7 +129,7 @@ class Sessions:
         """The session with the next refresh token; None when somebody else changed it meanwhile."""
         after = shown.next(key)
         rotated = msgspec.structs.replace(session, number=after.number, refresh=after.hashed(), refreshed_at=self._clock.now_ms())
-        put = await self._documents.put(scope, _SESSIONS, shown.session, msgspec.structs.asdict(rotated), version(number + 1))
+        put = await self._documents.put(scope, SESSIONS, shown.session, msgspec.structs.asdict(rotated), version(number + 1))
         return rotated if put else None
 
     async def _refreshed(self, scope: Scope, shown: RefreshToken, session: Session, key: bytes) -> dict[str, Any]:
@@ -187,15 +151,14 @@ class Sessions:
     async def _prune(self, scope: Scope, user: str) -> None:
         """Forget a user's sessions that nobody can refresh any more."""
         latest = self._clock.now_ms() - SESSION_MS
-        for held in await self._documents.find(scope, _SESSIONS, "of_user", (user,), limit=_PAGE):
+        for held in await self._documents.find(scope, SESSIONS, "of_user", (user,), limit=_PAGE):
             if held.doc["created_at"] <= latest:
-                await self._documents.delete(scope, _SESSIONS, held.key, _ENDED)
+                await self._documents.delete(scope, SESSIONS, held.key, _ENDED)
 
     async def _end(self, scope: Scope, sessions: Sequence[str], reason: str) -> None:
         for session in sessions:
-            await self._documents.delete(scope, _SESSIONS, session, _ENDED)
-        self.ended(scope.tenant, sessions)
-        self._announce(scope.tenant, sessions, reason)
+            await self._documents.delete(scope, SESSIONS, session, _ENDED)
+        self._announce(Ending(scope.tenant, reason, sessions))
 
 
 def _over() -> Refused:

@@ -1,4 +1,4 @@
-"""User tokens: signed with a key of the application, by the one algorithm there is here. What a token's header says never chooses."""
+"""User tokens of ours: signed with a key of the application, by the one algorithm there is here. What a token's header says never chooses."""
 
 import re
 from collections.abc import Mapping
@@ -22,7 +22,7 @@ _TYPE: Final = "at+jwt"
 _KEYS = "signing_keys"
 _FIRST = 1
 _KEY_ID = re.compile(r"[A-Za-z0-9_\-]{1,32}\Z")
-_NOT_TAKEN = frozenset({"jku", "jwk", "x5u", "x5c", "crit", "b64", "zip"})
+NOT_TAKEN: Final = frozenset({"jku", "jwk", "x5u", "x5c", "crit", "b64", "zip"})
 _REQUIRED = ("iss", "aud", "sub", "uid", "tid", "sid", "jti", "iat", "nbf", "exp")
 _MOST_CACHED = 2_000
 # Times are looked at by whoever has the clock (service.py).
@@ -77,6 +77,14 @@ class Signers:
         return made
 
 
+def decode_header(token: str) -> Mapping[str, Any]:
+    """The header, which nobody has vouched for yet. Raises Refused `token_invalid`."""
+    try:
+        return jwt.get_unverified_header(token)
+    except (jwt.PyJWTError, ValueError, TypeError, RecursionError) as error:
+        raise _invalid() from error
+
+
 def check_size(token: str) -> None:
     """Looked at before anything else is. Raises Refused `token_invalid`."""
     if len(token) > LONGEST_TOKEN:
@@ -89,7 +97,7 @@ def _key_id(tenant: str, number: int) -> str:
 
 def _checked_header(header: Mapping[str, Any]) -> str:
     kid = header.get("kid")
-    known = header.get("alg") == _ALGORITHM and header.get("typ") == _TYPE and not _NOT_TAKEN & header.keys()
+    known = header.get("alg") == _ALGORITHM and header.get("typ") == _TYPE and not NOT_TAKEN & header.keys()
     if not known or not isinstance(kid, str) or _KEY_ID.match(kid) is None:
         raise _invalid()
     return kid

@@ -77,6 +77,12 @@ class Users:
         written = await self._book.write(scope, internal, profile.external_id, profile.changes())
         return internal, written.user
 
+    async def renew(self, scope: Scope, internal: str, profile: Profile, said_ms: int) -> None:
+        """Change the fields given, if this was said after the user's last change."""
+        user = (await self._book.people(scope, [internal])).get(internal)
+        if user is not None and user.updated_at < said_ms:
+            await self._book.write(scope, internal, profile.external_id, profile.changes())
+
     async def of_external(self, scope: Scope, users: Sequence[str]) -> dict[str, str]:
         """Internal ids by the company's; unknown ones are left out."""
         return await self._book.names(scope, users)

@@ -30,6 +30,7 @@ INDEXES: Mapping[str, Mapping[str, Index]] = {
     "memberships": {"of_user": Index(("user",)), "of_conversation": Index(("conversation",), "joined")},
     "sessions": {"of_user": Index(("user",))},
     "api_keys": {"of_application": Index(("application",))},
+    "token_keys": {"of_application": Index(("application",))},
 }
 """Every index there is, by collection and name. A field that a document does not have is not indexed."""
 

@@ -192,7 +192,7 @@ async def test_an_expired_token_closes_and_a_refreshed_one_does_not(world: World
 
 async def test_a_revoked_session_is_told_and_closed(world: World, autojump_clock: object) -> None:
     client = await greeted(world, "alice")
-    world.workers["w1"].connections.revoke("dev", ["s-alice"], "revoked")
+    world.workers["w1"].connections.revoke(lambda scope: scope.session == "s-alice", "revoked")
     await trio.sleep(0.1)
     assert client.pushes[-1] == {"t": "session.revoked", "p": {"reason": "revoked"}}
     assert client.closed_with == 4503

@@ -1,7 +1,6 @@
 """A small set-up of real services over documents in memory; time and chance are the test's."""
 
 import random
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import pytest
@@ -11,8 +10,9 @@ from services.acts import Act, Verdict
 from services.api_keys import ApiKeys
 from services.applications import Applications
 from services.scope import Scope
-from services.sessions import Sessions, Signers
+from services.sessions import Ending, Sessions
 from services.tenants import Tenants
+from services.token_keys import TokenKeys
 from services.users import Users
 from services.vault import Vault
 from storage.memory.backend import open_memory
@@ -76,7 +76,7 @@ class Worker:
     documents: Documents
     rooms: NotedRooms
     clock: HandClock
-    announced: list[tuple[str, list[str], str]] = field(default_factory=list)
+    announced: list[Ending] = field(default_factory=list)
     seed: int = 1
     dev: bool = False
 
@@ -87,11 +87,18 @@ class Worker:
         self.applications = Applications(self.documents, self.clock, rng)
         self.api_keys = ApiKeys(self.documents, self.clock, rng, dev=self.dev)
         self.users = Users(self.documents, self.rooms, self.tenants, self.clock, rng)
-        self.signers = Signers(self.documents, self.vault)
-        self.sessions = Sessions(self.documents, self.users, self.api_keys, self.signers, self.vault, self.tenants, self.clock, rng, self.announce)
+        self.token_keys = TokenKeys(self.documents, self.clock, rng)
+        self.token_keys.deleted.append(lambda application: self.announce(Ending(application, "revoked", look=True)))
+        self.sessions = Sessions(self.documents, self.users, self.api_keys, self.token_keys, self.vault, self.tenants, self.clock, rng, self.announce)
 
-    def announce(self, tenant: str, sessions: Sequence[str], reason: str) -> None:
-        self.announced.append((tenant, list(sessions), reason))
+    def announce(self, ending: Ending) -> None:
+        self.announced.append(ending)
+        self.sessions.gate.ended(ending)
+
+    @property
+    def ended(self) -> list[tuple[str, list[str], str]]:
+        """Sessions that were ended."""
+        return [(ending.tenant, list(ending.sessions), ending.reason) for ending in self.announced if ending.sessions]
 
     def sibling(self, seed: int = 2) -> "Worker":
         """Another worker, or a later life, of the same set-up."""

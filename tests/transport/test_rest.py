@@ -13,8 +13,9 @@ from services.api_keys import ApiKeys
 from services.applications import DEV, Applications
 from services.commands import command, gather
 from services.scope import Scope
-from services.sessions import CreateSession, Sessions, Signers
+from services.sessions import CreateSession, Sessions
 from services.tenants import Tenants
+from services.token_keys import TokenKeys
 from services.users import Profile, Users
 from services.vault import Vault
 from storage.memory.backend import open_memory
@@ -120,7 +121,9 @@ class Site:
         self.users = Users(documents, Rooms(), tenants, clock, rng)
         self.applications = Applications(documents, clock, rng)
         self.api_keys = ApiKeys(documents, clock, rng, dev=dev)
-        self.sessions = Sessions(documents, self.users, self.api_keys, Signers(documents, vault), vault, tenants, clock, rng, lambda *_: None)
+        self.token_keys = TokenKeys(documents, clock, rng)
+        self.sessions = Sessions(documents, self.users, self.api_keys, self.token_keys, vault, tenants, clock, rng,
+                                 lambda ending: self.sessions.gate.ended(ending))
         self.is_ready, self.noted = True, []
         self.dispatch = self.make_dispatch()
         self.app = make_app(self.dispatch, self.sessions, ids=rng, ready=lambda: self.is_ready, metrics=lambda: b"caas_things 1\n",

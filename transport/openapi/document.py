@@ -21,6 +21,7 @@ that they do not know. Times are milliseconds since 1970 UTC."""
 TAGS = {
     "sessions": "How a user's client gets in: made by the application's backend, refreshed by the client.",
     "user": "Users, by the company's ids.",
+    "token_key": "Keys that the application signs user tokens with by itself.",
     "conversation": "Conversations: direct, group, channel.",
     "member": "Who belongs to a conversation.",
     "message": "Messages in a conversation.",

@@ -42,3 +42,6 @@ END: Final = Route(
 END_ALL: Final = Route(
     name="sessions.end_all", method="DELETE", path=f"{BASE}/users/{{user}}/sessions", params=OfUser, answers=Nothing, refuses=("forbidden",),
     summary="End every session of a user: the application anybody's, a user their own.", example=Example({"user": "alice"}, {}))
+END_EVERYBODY: Final = Route(
+    name="sessions.end_everybody", method="DELETE", path=f"{BASE}/sessions", answers=Nothing, who="application", refuses=("storage_full",),
+    summary="End every session of the application, and every token that it signed by itself until now.", example=Example({}, {}))

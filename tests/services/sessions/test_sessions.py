@@ -5,7 +5,7 @@ import trio
 
 from protocol.errors import Refused
 from services.scope import Scope
-from services.sessions import CreateSession
+from services.sessions import CreateSession, Ending
 from services.sessions.chain import parse_refresh
 from services.sessions.model import GRACE_MS, SESSION_MS, TOKEN_MS
 from services.users import Profile
@@ -74,7 +74,7 @@ async def test_refreshing_gives_new_tokens_and_the_old_one_dies_with_the_family_
     worker.clock.ms += GRACE_MS + 1
     assert await refused(worker.sessions.refresh(made["refresh_token"])) == "token_invalid"
     session = parse_refresh(made["refresh_token"]).session
-    assert worker.announced == [("t1", [session], "refresh_reused")]
+    assert worker.ended == [("t1", [session], "refresh_reused")]
     for token in (made["token"], fresh["token"]):
         assert await refused(authenticated(worker, token)) == "token_invalid"
     assert await refused(worker.sessions.refresh(fresh["refresh_token"])) == "token_invalid"
@@ -166,9 +166,9 @@ async def test_a_revoked_session_is_refused_everywhere_and_after_a_restart(worke
     other = worker.sibling()
     scope = await authenticated(other, made["token"])
     await worker.sessions.revoke(APP, scope.session)
-    assert worker.announced == [("t1", [scope.session], "revoked")]
+    assert worker.ended == [("t1", [scope.session], "revoked")]
     assert await refused(authenticated(worker, made["token"])) == "token_invalid"
-    other.sessions.ended("t1", [scope.session])
+    other.sessions.gate.ended(worker.announced[0])
     assert await refused(authenticated(other, made["token"])) == "token_invalid"
     later = worker.sibling(3)
     assert await refused(authenticated(later, made["token"])) == "token_invalid"
@@ -198,7 +198,7 @@ async def test_a_session_that_ends_while_it_is_looked_at_is_refused(worker):
     async def slow_get(scope, collection, key):
         held = await get(scope, collection, key)
         if collection == "sessions":
-            worker.sessions.ended("t1", [session])
+            worker.sessions.gate.ended(Ending("t1", "revoked", [session]))
         return held
 
     worker.documents.get = slow_get
@@ -210,8 +210,10 @@ async def test_a_worker_that_missed_the_news_can_ask_which_are_gone(worker):
     many = [parse_refresh((await worker.sessions.create(APP, alice()))["refresh_token"]).session for _ in range(250)]
     for session in (many[3], many[249]):
         await worker.sessions.revoke(APP, session)
-    assert await worker.sibling().sessions.gone("t1", many) == [many[3], many[249]]
-    assert await worker.sibling().sessions.gone("t2", many[:2]) == many[:2]
+    user = (await worker.users.of_external(APP, ["alice"]))["alice"]
+    connected = [Scope("t1", user, "alice", session) for session in many]
+    assert await worker.sibling().sessions.gate.gone("t1", connected) == [many[3], many[249]]
+    assert await worker.sibling().sessions.gate.gone("t2", connected[:2]) == many[:2]
 
 
 async def test_a_user_ends_their_own_sessions_and_nobody_elses(worker):
@@ -230,7 +232,7 @@ async def test_all_sessions_of_a_user_are_ended_at_once(worker):
     many = [await worker.sessions.create(APP, alice()) for _ in range(120)]
     bob = await worker.sessions.create(APP, CreateSession(Profile("bob")))
     await worker.sessions.revoke_user(APP, "alice")
-    assert sum(len(sessions) for _, sessions, _ in worker.announced) == 120
+    assert sum(len(sessions) for _, sessions, _ in worker.ended) == 120
     for made in many:
         assert await refused(authenticated(worker.sibling(), made["token"])) == "token_invalid"
     await authenticated(worker, bob["token"])

@@ -1,0 +1,80 @@
+"""What has ended, on every worker: sessions, keys, users' and everybody's tokens. Told at once over the links, and looked for besides.
+
+Telling reaches every worker within milliseconds, where the links stand. Looking, twice a second, finds what nobody told: a key deleted
+from the command line, news lost with a link. So within a second whatever ended is refused and cut off everywhere.
+"""
+
+from collections.abc import Callable, Collection
+from typing import Any
+
+import trio
+
+from actors.connections import Connections
+from services.sessions import Ending, Sessions
+from services.sessions.gate import covers
+from storage.ports.errors import StorageError
+from transport.link import Links
+
+_EVERY_S = 0.5
+_LINK_WITHIN_S = 2.0
+
+
+class Endings:
+    """One worker's share of it. `sessions` and `connections` are set when they are made."""
+
+    sessions: Sessions
+    connections: Connections
+
+    def __init__(self, me: str, links: Links, members: Callable[[], Collection[str]]) -> None:
+        self._me, self._links, self._members = me, links, members
+        self._missed = False
+        self._unsettled: set[str] = set()
+        self._news = trio.Event()
+
+    def announce(self, ending: Ending) -> None:
+        """Something has ended: tell every worker, this one too."""
+        self.take(ending)
+        for worker in self._members():
+            if worker != self._me:
+                self._links.tell(worker, ["ended", *ending])
+
+    def told(self, parts: Any) -> None:
+        """A sibling says so."""
+        self.take(Ending(*parts))
+
+    def take(self, ending: Ending) -> None:
+        """Refuse it from now on, and close its connections."""
+        self.sessions.gate.ended(ending)
+        self.connections.revoke(lambda scope: covers(ending, scope), ending.reason)
+        if ending.look:
+            self._unsettled.add(ending.tenant)
+            self._news.set()
+
+    def missed(self) -> None:
+        """A link broke: look at everything when it is back."""
+        self._missed = True
+        self._news.set()
+
+    async def run(self) -> None:
+        """Look, until cancelled."""
+        while True:
+            with trio.move_on_after(_EVERY_S):
+                await self._news.wait()
+            self._news = trio.Event()
+            missed, self._missed = self._missed, False
+            if missed:
+                with trio.move_on_after(_LINK_WITHIN_S):
+                    await self._links.wait_linked(self._members())
+            try:
+                await self._look(missed)
+            except StorageError:
+                self._missed = self._missed or missed
+                await trio.sleep(_LINK_WITHIN_S)
+
+    async def _look(self, everything: bool) -> None:
+        connected = self.connections.scopes()
+        self._unsettled |= {scope.tenant for scope in connected} if everything else await self.sessions.gate.unsettled(connected)
+        for tenant in list(self._unsettled):
+            if gone := await self.sessions.gate.gone(tenant, [scope for scope in connected if scope.tenant == tenant]):
+                self.take(Ending(tenant, "revoked", gone))
+            self._unsettled.discard(tenant)
