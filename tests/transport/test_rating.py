@@ -50,7 +50,7 @@ async def test_over_it_is_429_with_retry_after_until_it_has_filled_up(site, auto
     assert (await site.ask("GET", "/api/v1/things/c"))[0].status_code == 200
 
 
-async def test_classes_and_callers_are_counted_apart(site):
+async def test_classes_and_callers_are_counted_apart(site, autojump_clock):
     for _ in range(2):
         assert (await site.ask("POST", "/api/v1/things/c", {}))[0].status_code == 201
     check_problem(*await site.ask("POST", "/api/v1/things/c", {}), "too_many")
