@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 import msgspec
 from quart import request
 from werkzeug.datastructures import MultiDict
+from werkzeug.exceptions import HTTPException
 
 from protocol.codec import decode_body, refuse_shape
 from protocol.errors import Refused
@@ -71,6 +72,20 @@ async def read_body() -> dict[str, Any]:
     data = await request.get_data(cache=False)
     assert isinstance(data, bytes)
     return decode_body(data) if data else {}
+
+
+async def read_rest() -> bool:
+    """Take what is left of the body, which whoever answered early did not read; False when it does not come, or is too long.
+
+    A connection on which a body is still to come cannot take the next request.
+    """
+    if request.content_length is None and "Transfer-Encoding" not in request.headers:
+        return True
+    try:
+        await request.get_data(cache=False)
+    except HTTPException:
+        return False
+    return True
 
 
 async def read_as(kind: type[T]) -> T:

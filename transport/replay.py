@@ -26,8 +26,10 @@ class ReplayStream(trio.abc.HalfCloseableStream):
         await self._stream.wait_send_all_might_not_block()
 
     async def send_eof(self) -> None:
+        # Who ends an exchange early is cancelled in the middle of ending it, and would leave the socket open for ever.
         if isinstance(self._stream, trio.abc.HalfCloseableStream):
-            await self._stream.send_eof()
+            with trio.CancelScope(shield=True):  # it does not wait
+                await self._stream.send_eof()
 
     async def aclose(self) -> None:
         await self._stream.aclose()

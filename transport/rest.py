@@ -27,7 +27,7 @@ from transport.openapi.pages import add_pages
 from transport.openapi.routes import Routes, of_command
 from transport.openapi.sessions import CREATE, CREATE_ELSEWHERE, END, END_ALL, END_EVERYBODY, REFRESH
 from transport.rating import Gate
-from transport.reading import Reader, read_as, read_body
+from transport.reading import Reader, read_as, read_body, read_rest
 
 ANSWER_WITHIN_S: Final = 30.0
 """Commands have a shorter deadline of their own (10 s for a verdict); this is for what they wait for besides."""
@@ -94,6 +94,8 @@ def _frame_requests(app: Quart, ids: Ids, noted: Noted | None, gate: Gate | None
         response.headers["X-Request-Id"] = _request_id()
         for name, value in _HEADERS.items():
             response.headers.setdefault(name, value)
+        if not await read_rest():
+            response.headers["Connection"] = "close"
         if gate is not None:
             gate.tell_left(response)
         if noted is not None:
