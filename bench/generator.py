@@ -6,6 +6,9 @@
     {"do": "fan", "conversation": "c", "messages": 200, "size": 100}   the first sends, one at a time, when all have the one before
     {"do": "pairs", "conversations": [...], "for_s": 10, "size": 100}  the even ones send, one outstanding each
 
+    {"do": "fill", "of": 3, "member": "a", "conversations": [...]}     that connection makes groups with a member, and says one thing in each
+    {"do": "list", "of": 0, "times": 100}                               that connection asks for its list, and reads a message in between
+
 Everything measured is in seconds.
 """
 
@@ -19,6 +22,8 @@ import msgpack
 
 from bench.wire import Closed, Herd, Socket, command, new_id
 
+_AT_ONCE = 32
+"""Commands in one frame."""
 _MANY = 200
 """Connections from one source address."""
 
@@ -96,6 +101,25 @@ class Generator:
                 raise Closed(f"{len(sent)} sends were not answered")
             self._herd.poll(1, take)
         return {"acknowledged": len(took) - len(refused), "refused": refused[:3], "took": took, "seconds": time.monotonic() - until + for_s}
+
+    def fill(self, of: int, member: str, conversations: Sequence[str]) -> dict[str, Any]:
+        """Groups of two, each with one message."""
+        for begin in range(0, len(conversations), _AT_ONCE):
+            some = conversations[begin : begin + _AT_ONCE]
+            self._all[of].ask_all([("conversation.create", {"type": "group", "id": name, "members": [member], "name": name}) for name in some])
+            self._all[of].ask_all([("message.send", {"c": name, "id": new_id(), "text": "x" * 100}) for name in some])
+        return {}
+
+    def list(self, of: int, times: int) -> dict[str, Any]:
+        """How long the first page of a list took, while the user reads."""
+        took, row = list[float](), dict[str, Any]()
+        for _ in range(times):
+            began = time.monotonic()
+            page = self._all[of].ask("conversation.list")
+            took.append(time.monotonic() - began)
+            row = page["items"][len(took) % len(page["items"])]
+            self._all[of].ask("message.read", c=row["conversation"]["id"], seq=row["conversation"]["head"])
+        return {"took": took}
 
     def close(self) -> None:
         """End."""

@@ -31,6 +31,9 @@ ROOM = 1_000
 MESSAGES = 300
 PAIRS = 200
 PAIRS_S = 10.0
+LISTS = (50, 500, 2_000)
+"""Conversations of users whose lists are asked for."""
+LIST_TIMES = 200
 SIZE = 100
 """Bytes of text in a message."""
 SERVER_CORE, CLIENT_CORE = 0, 1
@@ -134,6 +137,19 @@ def pairs() -> list[Row]:
             ("from the send to its acknowledgement, p50 / p99", _ms(sorted(sent["took"])))]
 
 
+def lists() -> list[Row]:
+    """The first page of the list of users with few, more and many conversations, while they read."""
+    with fresh(1) as server, Clients() as clients:
+        tokens = sessions(server, len(LISTS) + 1)
+        clients.do("open", port=server.address[1], tokens=tokens, count=len(tokens))
+        for number, count in enumerate(LISTS):
+            names = [f"list-{number}-{place}" for place in range(count)]
+            clients.do("fill", of=len(LISTS), member=user(number), conversations=names)
+        clients.do("idle", for_s=SETTLE_S)
+        took = [sorted(clients.do("list", of=number, times=LIST_TIMES)["took"]) for number in range(len(LISTS))]
+    return [(f"`conversation.list`, 50 rows of {count:,} conversations, p50 / p99", _ms(times)) for count, times in zip(LISTS, took, strict=True)]
+
+
 def user(number: int) -> str:
     """The users of a bench."""
     return f"user-{number}"
@@ -187,7 +203,7 @@ def _ms(took: Sequence[float]) -> str:
 def main() -> None:
     """Measure everything, print it, and keep it in bench/results/."""
     lines = ["| what | figure |", "|---|---|"]
-    for measure in (start_up, idle, room, pairs):
+    for measure in (start_up, idle, room, pairs, lists):
         try:
             rows = measure()
         except (RuntimeError, OSError) as failed:

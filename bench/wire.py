@@ -6,7 +6,7 @@ import os
 import select
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import msgpack
@@ -72,6 +72,20 @@ class Socket:
                             raise Closed(f"{name}: {one['e']}")
                         self.sock.setblocking(False)
                         return one["r"]
+
+    def ask_all(self, commands: Sequence[tuple[str, dict[str, Any]]]) -> None:
+        """Several commands in one frame, all answered when it returns. Waits, and raises Closed for the first that was refused."""
+        self.sock.settimeout(30)
+        self.sock.sendall(frame(msgpack.packb([{"i": number, "m": name, "p": p} for number, (name, p) in enumerate(commands, 2)])))
+        left = set(range(2, len(commands) + 2))
+        while left:
+            for payload in self.payloads(self._some()):
+                said = msgpack.unpackb(payload)
+                for one in said if isinstance(said, list) else [said]:
+                    if "e" in one:
+                        raise Closed(str(one["e"]))
+                    left.discard(one.get("i", 0))
+        self.sock.setblocking(False)
 
     def receive(self) -> list[bytes]:
         """The payloads that have come, without waiting. Pings are answered."""

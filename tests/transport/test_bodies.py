@@ -1,6 +1,6 @@
 """Requests that are answered before their body has come: the connection goes on, or ends, and never hangs."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 import trio
@@ -18,7 +18,7 @@ HEALTH = b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n"
 class Nothing:
     """No commands."""
 
-    table: dict[str, Any] = {}
+    table: ClassVar[dict[str, Any]] = {}
 
 
 class Ids:
