@@ -1,16 +1,18 @@
 """Making one record of what waits at a room's desk: each act checked, sealed and encoded, in order."""
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from typing import NamedTuple
 
 import msgspec
 
 from actors.desk import MOST_BYTES, MOST_COMMANDS, Desk, Riding, Waiting
+from actors.ephemeral.blocks import Blocks
 from actors.house import House
 from actors.keys import Key
 from protocol.errors import Refused
 from services.acts import Act
-from services.checking import ANSWER, LOOK, WAIT, check
+from services.checking import ANSWER, LOOK, WAIT, check, refusal
 from services.deciding import RULES, Fold
 from services.history import sealed_for
 from storage.ports.entry import Entry, Place, encode_entry
@@ -19,15 +21,15 @@ _pack = msgspec.msgpack.Encoder().encode
 
 
 class Built(NamedTuple):
-    """A record, and what the next act in the queue needs first: storage asked for an old id, or its author's key."""
+    """A record, and what the next act in the queue needs first: storage asked for an old id, or something brought into memory."""
 
     riding: dict[bytes, Riding]
     look: bytes = b""
-    key: bool = False
+    needs: Callable[[], Awaitable[None]] | None = None
 
 
-def build(house: House, key: Key, fold: Fold, desk: Desk, stored: Place, looked_up: Mapping[bytes, bool]) -> Built:
-    """Take as much from the queue as one record holds; answer what needs no append."""
+def build(house: House, key: Key, fold: Fold, desk: Desk, stored: Place, looked_up: Mapping[bytes, bool], blocks: Blocks | None = None) -> Built:
+    """Take as much from the queue as one record holds; answer what needs no append. `blocks`: of a conversation of two."""
     riding: dict[bytes, Riding] = {}
     ahead: set[bytes] = set()
     size = 0
@@ -45,9 +47,15 @@ def build(house: House, key: Key, fold: Fold, desk: Desk, stored: Place, looked_
             break
         if checked.what == LOOK:
             return Built(riding, look=checked.op)
+        if blocks is not None and house.kinds[waiting.act.kind].barred:
+            if not blocks.known:
+                return Built(riding, needs=blocks.read)
+            if blocks.closed:
+                desk.queue.popleft().refuse(refusal("blocked", waiting.act.kind))
+                continue
         ridden = _ride(house, key, fold, waiting, checked.act)
         if ridden is None:
-            return Built(riding, key=True)
+            return Built(riding, needs=partial(house.vault.ensure_author, key.tenant, waiting.act.actor))
         desk.queue.popleft()
         data, riding[data] = ridden[0], ridden[1]
         ahead.add(waiting.act.op)

@@ -8,13 +8,14 @@ import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from functools import partial
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import msgspec
 import trio
 
 from actors.alarms import Alarm
 from actors.desk import MOST_WAITING, TRIES, Desk, Flight, Riding, Waiting
+from actors.ephemeral.blocks import Blocks
 from actors.ephemeral.inhabitants import Inhabitants
 from actors.house import House
 from actors.keys import Key
@@ -228,7 +229,7 @@ class Room(Actor[Message]):
     def _depart(self, fold: Fold) -> None:
         """Make a record of what waits, and append it."""
         house = self._house
-        built = build(house, self._key, fold, self._desk, house.tails.stored(self._partition), self._looked)
+        built = build(house, self._key, fold, self._desk, house.tails.stored(self._partition), self._looked, self.blocks)
         if built.riding:
             self._looked.clear()
             flight = self._desk.flight = Flight(house.next_flight(), built.riding)
@@ -237,10 +238,9 @@ class Room(Actor[Message]):
             house.log.append(record, partial(self._say_appended, flight.number))
         elif built.look:
             self._look(built.look, fold.seq)
-        elif built.key:
-            author = self._desk.queue[0].act.actor
+        elif built.needs:
             self._waits_for = "key"
-            self._errand(partial(house.vault.ensure_author, self._key.tenant, author), lambda _, error: KeysReady(error))
+            self._errand(built.needs, lambda _, error: KeysReady(error))
 
     def _say_appended(self, number: int, error: StorageError | None) -> None:
         self._message(Appended(number, error))
@@ -419,6 +419,11 @@ class Room(Actor[Message]):
         """The conversation as it stands."""
         assert self._fold is not None
         return self._fold
+
+    @property
+    def blocks(self) -> Blocks | None:
+        """Who blocks whom; only between two."""
+        return cast(Blocks, self._ephemeral.part("block")) if self._fold is not None and self._fold.type == "direct" else None
 
     def emit(self, push: Mapping[str, Any], but: str = "") -> None:
         """Tell all who watch, on all workers, but the connection called `but`."""

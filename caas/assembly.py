@@ -25,6 +25,7 @@ from actors.tails import Tails
 from actors.tenant import Enter, Leave, TenantActor, TenantMessage
 from protocol.errors import Refused
 from protocol.world import Clock, Ids, Rng
+from services.blocks.service import Blocks
 from services.catalogue import KINDS
 from services.commands import gather
 from services.conversations.acting import Acting
@@ -128,6 +129,7 @@ class Assembly:
             Reactions(self.router, current, self.tenants, world.clock, world.ids),
             self.users,
             self.token_keys,
+            Blocks(self.router, backend.documents, self.lately, self.users, acting, self.tenants),
             Typings(self.router),
             Limits(self.lending),
             self.receipts,

@@ -117,6 +117,7 @@ COMMANDS: dict[str, Example] = {
     "token_key.delete": Example({"key": _KEY["id"]}, {}),
     "user.block": Example({"user": "mallory", "op": OP}, _act(4)),
     "user.unblock": Example({"user": "mallory", "op": OP}, _act(5)),
+    "user.blocks": Example({"limit": 50}, {"items": [{"user": {"id": "mallory", "display_name": "Mallory"}, "blocked_at": AT}], "next": CURSOR}),
 }
 """By the command's name."""
 

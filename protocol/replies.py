@@ -154,6 +154,20 @@ class UserList(Shape, frozen=True):
     items: list[User]
 
 
+class BlockRow(Shape, frozen=True):
+    """Somebody whom the reader blocks, and since when."""
+
+    user: User
+    blocked_at: At
+
+
+class BlockPage(Shape, frozen=True):
+    """Whom the reader blocks, the latest first."""
+
+    items: list[BlockRow]
+    next: Cursor | UnsetType = UNSET
+
+
 class UserPage(Shape, frozen=True):
     """Users of the application."""
 

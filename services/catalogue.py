@@ -1,5 +1,6 @@
 """Every kind of entry, and who brings what for it. The fold's table is made of this."""
 
+from services.blocks.fold import KINDS as BLOCKS
 from services.conversations.fold import KINDS as CONVERSATIONS
 from services.conversations.fold import decide_server_alone
 from services.kinds import Kind, Kinds
@@ -11,9 +12,9 @@ from services.users import fold as users
 KINDS: Kinds = {
     **CONVERSATIONS,
     "message.new": Kind("message.new", messages.decide_message, messages.render_message, amends=receipts.amend_everybody,
-                        stub=messages.tombstone, alone=False),
+                        stub=messages.tombstone, barred=True, alone=False),
     "message.reply": Kind("message.new", messages.decide_message, messages.render_message, amends=receipts.amend_everybody,
-                        stub=messages.tombstone, alone=False),
+                        stub=messages.tombstone, barred=True, alone=False),
     "message.edited": Kind("message.updated", messages.decide_edited, messages.render_edited, amends=messages.amend_edited, alone=False),
     "message.deleted": Kind("message.deleted", messages.decide_deleted, amends=messages.amend_deleted, alone=False),
     "message.pinned": Kind("message.pinned", messages.decide_pin, amends=messages.amend_pinned, alone=False),
@@ -22,6 +23,7 @@ KINDS: Kinds = {
     "reaction.added": Kind("reaction.added", reactions.decide_reaction, amends=reactions.amend_added, alone=False),
     "reaction.removed": Kind("reaction.removed", reactions.decide_reaction, amends=reactions.amend_removed, alone=False),
     **users.KINDS,
+    **BLOCKS,
     **receipts.KINDS,
     "user.connected": Kind("user.connected", decide_server_alone, alone=False),
 }

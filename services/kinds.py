@@ -65,6 +65,8 @@ class Kind(msgspec.Struct, frozen=True):
     (ms). None: nothing is."""
     touches: Callable[[Entry], Touched] = _nobody
     """Whose reading ends with it, and whose rights change, as far as the entry alone can tell: more may be named than are concerned."""
+    barred: bool = False
+    """Whether it is refused between two of whom one blocks the other."""
     alone: bool = True
     """Whether what comes after it in a room must wait for its verdict, because it may change rights."""
 

@@ -1,5 +1,6 @@
 """The parts that rooms may have, by name: what stands before the dot in a signal's `what`."""
 
+from actors.ephemeral.blocks import Blocks
 from actors.ephemeral.notices import Notices
 from actors.ephemeral.part import Parts
 from actors.ephemeral.pointers import Pointers
@@ -7,6 +8,7 @@ from actors.ephemeral.receipts import Receipts
 from actors.ephemeral.typing import Typing
 
 PARTS: Parts = {
+    "block": Blocks,
     "notice": Notices,
     "pointers": Pointers,
     "receipts": Receipts,

@@ -20,11 +20,14 @@ class Inhabitants:
 
     def signal(self, signal: Signal) -> object:
         """Hand it to the part that `what` begins with; its answer."""
-        name = signal.what.partition(".")[0]
+        return self.part(signal.what.partition(".")[0]).signal(signal)
+
+    def part(self, name: str) -> Part:
+        """The part of this name."""
         part = self._parts.get(name)
         if part is None:
             part = self._parts[name] = self._host.house.ephemeral[name](self._host)
-        return part.signal(signal)
+        return part
 
     def said(self, entry: Entry, outcome: Outcome, plain: dict[str, Any]) -> None:
         """The room whose own append a message was has those told who do not watch."""

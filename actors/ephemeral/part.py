@@ -1,7 +1,7 @@
 """What a part of a room is, and what it sees of the room."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from actors.alarms import Alarm
 from actors.house import House
@@ -11,6 +11,9 @@ from services.acts import Act
 from services.deciding import Fold, Outcome
 from storage.ports.entry import Entry
 from supervisor import Later
+
+if TYPE_CHECKING:
+    from actors.ephemeral.blocks import Blocks
 
 
 class Host(Protocol):
@@ -25,6 +28,11 @@ class Host(Protocol):
     @property
     def fold(self) -> Fold:
         """The conversation as it stands (`awake`)."""
+        ...
+
+    @property
+    def blocks(self) -> "Blocks | None":
+        """Who blocks whom, in a conversation of two; None in others."""
         ...
 
     def emit(self, push: Mapping[str, Any], but: str = "") -> None:

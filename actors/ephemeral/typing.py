@@ -61,7 +61,7 @@ class Typing(Quiet):
 
     def _start(self, signal: Signal) -> None:
         fold, scope = self._host.fold, signal.scope
-        if code := allowed(fold, scope.user, "send"):
+        if code := allowed(fold, scope.user, "send") or self._blocked():
             raise Refused(code, field="c") if code == "not_found" else refusal(code, signal.what)
         if len(fold.members) > MOST_MEMBERS:
             return
@@ -72,6 +72,10 @@ class Typing(Quiet):
         if told:
             self._host.emit({"t": "typing.started", "p": _shown(typist)}, typist.connection)
             self._arm()
+
+    def _blocked(self) -> str:
+        blocks = self._host.blocks
+        return "blocked" if blocks is not None and blocks.closed else ""
 
     def _stop(self, signal: Signal) -> None:
         who, kind, thread = (signal.scope.user, signal.scope.connection), signal.p.get("kind"), signal.p.get("thread")

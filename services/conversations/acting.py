@@ -63,3 +63,9 @@ def seq_of(verdict: Verdict) -> dict[str, Any]:
 def flags(verdict: Verdict) -> dict[str, bool]:
     """Whether it was a repeat, or changed nothing."""
     return {name: True for name in ("duplicate", "unchanged") if getattr(verdict, name)}
+
+
+def check_somebody(scope: Scope, does: str) -> None:
+    """What only a user can do. Raises Refused for the application itself."""
+    if scope.is_application:
+        raise Refused("bad_request", f"Say who {does}: send `CAAS-User`, or a user's token.")

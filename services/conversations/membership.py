@@ -4,11 +4,10 @@ from collections.abc import Sequence
 from typing import Any, Protocol
 
 from protocol import replies
-from protocol.errors import Refused
 from services.acts import Asked, Rooms, View
 from services.commands import command
 from services.conversations import rules
-from services.conversations.acting import Acting, People, seq_of
+from services.conversations.acting import Acting, People, check_somebody, seq_of
 from services.conversations.model import AddMembers, ListMembers, RemoveMember, UpdateMember, Whole
 from services.receipts.pointers import Pointer
 from services.scope import Scope
@@ -40,7 +39,7 @@ class Membership:
     async def remove(self, scope: Scope, p: RemoveMember) -> Asked:
         """Show a user out; to name oneself is to leave."""
         rules.check_conversation(p.c)
-        rules.check_users([p.user], "user")
+        rules.check_user(p.user, "user")
         found = await self._acting.found(scope, [p.user], "user")
         kind = "member.left" if scope.user == found[p.user] else "member.removed"
         return Asked(self._acting.act(scope, p, kind, {"user": found[p.user]}, {"user": p.user}), seq_of)
@@ -49,7 +48,7 @@ class Membership:
     async def update(self, scope: Scope, p: UpdateMember) -> Asked:
         """Give a member another role."""
         rules.check_conversation(p.c)
-        rules.check_users([p.user], "user")
+        rules.check_user(p.user, "user")
         rules.check_role(p.role)
         found = await self._acting.found(scope, [p.user], "user")
         return Asked(self._acting.act(scope, p, "member.updated", {"user": found[p.user], "role": p.role}, {"user": p.user}), seq_of)
@@ -86,9 +85,3 @@ class Membership:
 
 def _read(pointer: Pointer | None) -> dict[str, int]:
     return {"read_seq": pointer.read} if pointer and pointer.read else {}
-
-
-def check_somebody(scope: Scope, does: str) -> None:
-    """What only a user can do. Raises Refused for the application itself."""
-    if scope.is_application:
-        raise Refused("bad_request", f"Say who {does}: send `CAAS-User`, or a user's token.")

@@ -37,8 +37,13 @@ def check_users(users: Sequence[str], field: str) -> None:
     if len(users) > limits.MEMBERS:
         raise too_large("members", limits.MEMBERS, len(users), field)
     for place, user in enumerate(users):
-        if not is_user_id(user):
-            raise Refused("bad_request", "A user's id is 1-128 of A-Za-z0-9_@.:+-.", field=f"{field}.{place}")
+        check_user(user, f"{field}.{place}")
+
+
+def check_user(user: str, field: str) -> None:
+    """The id of a user who may exist."""
+    if not is_user_id(user):
+        raise Refused("bad_request", "A user's id is 1-128 of A-Za-z0-9_@.:+-, and not `me`, `.` or `..`.", field=field)
 
 
 def check_role(role: str) -> None:

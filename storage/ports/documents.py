@@ -28,6 +28,7 @@ INDEXES: Mapping[str, Mapping[str, Index]] = {
     "users": {"external": Index(("external_id",)), "all": Index((), "external_id")},
     "user_acts": {"of_user": Index(("user",), "at")},
     "memberships": {"of_user": Index(("user",)), "of_conversation": Index(("conversation",), "joined")},
+    "blocks": {"of_user": Index(("user",), "seq")},
     "sessions": {"of_user": Index(("user",))},
     "api_keys": {"of_application": Index(("application",))},
     "token_keys": {"of_application": Index(("application",))},

@@ -118,6 +118,44 @@ def test_an_idempotency_key_makes_repeats_harmless(curl: Curl) -> None:
     assert curl("POST", said, {"id": named, "text": "the body's id wins"}, user="alice", Idempotency_Key=new_id()).body["id"] == named
 
 
+def test_a_conversation_changes_and_ends(curl: Curl) -> None:
+    room = f"room-{new_id()}"
+    path = f"/conversations/{room}"
+    curl("POST", "/conversations", {"type": "group", "id": room, "members": ["bob", "carol"], "description": "d"}, user="alice")
+    changed = curl("PATCH", path, {"name": "New", "description": None}, user="alice")
+    assert (changed.status, changed.body["conversation"]["name"], "description" in changed.body["conversation"]) == (200, "New", False)
+    assert curl("PATCH", path, {"name": "Mine"}, user="bob").body["code"] == "forbidden"
+    key = new_id()
+    first, again = (curl("PATCH", f"{path}/members/bob", {"role": "admin"}, user="alice", Idempotency_Key=key) for _ in range(2))
+    assert (first.status, again.body) == (200, {**first.body, "duplicate": True})
+    assert curl("PATCH", f"{path}/members/bob", {"role": "king"}, user="alice").body["field"] == "role"
+    assert curl("POST", f"{path}/freeze", {"frozen": True}, user="alice").status == 200
+    assert curl("POST", f"{path}/messages", {"text": "x"}, user="bob").body["code"] == "frozen"
+    assert curl("POST", f"{path}/freeze", {"frozen": False}).status == 200
+    assert curl("POST", f"{path}/leave", user="carol").status == 200
+    assert curl("POST", f"{path}/join", user="carol").body["code"] == "not_found"
+    assert curl("POST", f"{path}/leave", user="alice").body["code"] == "forbidden"
+    assert curl("DELETE", path, user="bob").body["code"] == "forbidden"
+    kinds = [entry["t"] for entry in curl("GET", f"{path}/sync?after=1", user="bob").body["entries"]]
+    assert kinds == ["conversation.updated", "member.updated", "conversation.frozen", "conversation.frozen", "member.removed"]
+    assert curl("DELETE", path, user="alice").status == 200
+    assert [curl("GET", path, user=user).body["code"] for user in ("alice", "bob")] == ["not_found"] * 2
+    assert curl("POST", "/conversations", {"type": "group", "id": room}, user="alice").body["code"] == "id_conflict"
+
+
+def test_blocks(curl: Curl) -> None:
+    chat = curl("POST", "/conversations", {"type": "direct", "members": ["carol"]}, user="bob").body["conversation"]["id"]
+    assert curl("POST", "/users/carol/block", user="bob").status == 201
+    assert curl("POST", "/users/carol/block", user="bob").body["unchanged"]
+    for user in ("bob", "carol"):
+        refused = curl("POST", f"/conversations/{chat}/messages", {"text": "x"}, user=user)
+        assert (refused.status, refused.body["code"]) == (403, "blocked")
+    assert curl("DELETE", "/users/carol/block", user="bob").status == 200
+    assert curl("POST", f"/conversations/{chat}/messages", {"text": "x"}, user="carol").status == 201
+    assert curl("GET", "/users/me/blocks", user="carol").body == {"items": []}
+    assert curl("POST", "/users/carol/block").body["code"] == "bad_request"
+
+
 @pytest.mark.parametrize(("method", "path", "body", "more", "status", "code"), [
     ("GET", "/nowhere", None, {}, 404, "not_found"),
     ("PUT", "/sessions/create", {}, {}, 405, "bad_request"),

@@ -66,6 +66,45 @@ def test_a_group_of_three_over_two_workers(node: Node) -> None:
     assert people[2].ask("message.list", c=room)["error"] == "not_found"
 
 
+def test_rights_move_and_a_group_ends(node: Node) -> None:
+    alice, bob, carol = people = [node(name) for name in ("alice", "bob", "carol")]
+    room = f"room-{new_id()}"
+    for person in people:
+        person.ask("connect")
+    alice.ask("conversation.create", type="group", id=room, members=["bob", "carol"])
+    for person in people:
+        person.ask("watch", c=room)
+    alice.ask("conversation.update", c=room, name="Ours")
+    alice.ask("conversation.freeze", c=room, frozen=True)
+    for person in people:
+        assert person.until(1, "conversation.updated", room)[0]["p"] == {"name": "Ours", "by": "alice"}
+        assert "send" not in person.until(1, "capabilities.changed", room)[0]["p"]["capabilities"]
+        assert person.ask("message.send", c=room, id=new_id(), text="x")["error"] == "frozen"
+    alice.ask("conversation.freeze", c=room, frozen=False)
+    assert alice.ask("conversation.leave", c=room)["error"] == "forbidden"
+    alice.ask("member.update", c=room, user="bob", role="owner")
+    assert bob.until(3, "capabilities.changed", room)[2]["p"]["role"] == "owner"
+    alice.ask("conversation.leave", c=room)
+    assert carol.until(1, "member.removed", room)[0]["p"] == {"user": "alice", "by": "alice"}
+    bob.ask("conversation.delete", c=room)
+    for person in (bob, carol):
+        person.until(1, "conversation.deleted", room)
+        assert {"conversation": room, "by": "bob"} in [push["p"] for push in person.until(1, "conversation.left", "me")]
+        assert person.ask("conversation.get", c=room)["error"] == "not_found"
+
+
+def test_a_block_closes_a_direct_conversation(node: Node) -> None:
+    alice, carol = node("alice"), node("carol")
+    alice.ask("connect"), carol.ask("connect")
+    chat = alice.ask("conversation.create", type="direct", members=["carol"])["conversation"]["id"]
+    alice.ask("user.block", user="carol")
+    assert alice.until(1, "block.changed", "me")[0]["p"] == {"user": "carol", "blocked": True}
+    for person in (alice, carol):
+        assert person.ask("message.send", c=chat, id=new_id(), text="x")["error"] == "blocked"
+    alice.ask("user.unblock", user="carol")
+    assert "seq" in carol.ask("message.send", c=chat, id=new_id(), text="x")
+
+
 def test_the_same_over_tls(tmp_path: Path) -> None:
     need("node")
     authority = trustme.CA()
