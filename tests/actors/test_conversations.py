@@ -209,18 +209,20 @@ async def test_what_a_lost_link_kept_back_still_ends_reading_and_changes_rights(
         fanout.refollow(Key(TENANT, "g"))
     await bob.until(lambda client: bool(client.got("capabilities.changed", "g")))
     await bob.until(lambda client: bool(client.got("message.new", "g")))
+    await trio.sleep(1)
     for client in (carol, quiet):
         assert [push["t"] for push in client.pushes if push.get("c") == "g"] == ["member.updated", "member.removed"]
 
 
 async def test_what_a_lost_link_kept_back_of_a_delete(world: World, autojump_clock: object) -> None:
-    alice, bob, _ = await three(world)
+    alice, bob, carol = await three(world)
     for worker in world.workers.values():
         worker.assembly.fanout.take = lambda *push: None  # type: ignore[method-assign]
     await alice.ask("conversation.delete", c="g")
     for worker in world.workers.values():
         worker.assembly.fanout.refollow(Key(TENANT, "g"))
-    await bob.until(lambda client: bool(client.got("conversation.deleted", "g")))
+    for client in (alice, bob, carol):
+        await client.until(lambda client: bool(client.got("conversation.deleted", "g")))
     assert all(Key(TENANT, "g") not in worker.assembly.fanout._audiences for worker in world.workers.values())
 
 
