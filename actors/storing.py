@@ -5,7 +5,8 @@ A partition's stored place only moves over rows whose verdict is known. Where no
 
 import logging
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
+from typing import Protocol
 
 import trio
 
@@ -31,10 +32,18 @@ BEHIND_S, BEHIND_BYTES = 30.0, 64 * 1024 * 1024
 RETRY_S = 1.0
 
 
+class Told(Protocol):
+    """A follower, as storing sees it."""
+
+    def wants(self, entry: Entry) -> bool: ...
+
+    def stored(self, partition: int, place: Place, *, wanted: bool) -> None: ...
+
+
 class Slot:
     """A row on its way into storage."""
 
-    __slots__ = ("accepted", "changes", "cleared", "head", "known", "row", "since", "step")
+    __slots__ = ("accepted", "changes", "cleared", "head", "known", "row", "since", "step", "wanted")
 
     def __init__(self, row: Row, since: float) -> None:
         self.row, self.since, self.known = row, since, False
@@ -43,6 +52,7 @@ class Slot:
         self.head: Change | None = None
         self.step: Step | None = None
         self.cleared: tuple[tuple[str, str, int], ...] = ()
+        self.wanted: Sequence[Told] = ()
 
 
 class Queue:
@@ -64,8 +74,8 @@ class Storer:
         self._queues: dict[int, Queue] = {}
         self._known, self._wanted = 0, trio.Event()
         self.steps = 0
-        self.told: list[Callable[[Iterable[int]], None]] = []
-        """Called with the partitions in which entries were stored."""
+        self.told: list[Told] = []
+        """Who is told what was stored."""
 
     def begin(self, partition: int) -> None:
         """Store a partition's rows from now on."""
@@ -95,6 +105,7 @@ class Storer:
         if outcome.what == "ok":
             slot.accepted = Accepted(row, outcome.seq, outcome.n, entry.kind, entry.op)
             slot.changes = outcome.changes
+            slot.wanted = [told for told in self.told if told.wants(entry)]
             slot.head = Change(row.tenant, "heads", row.conversation, head_of(fold), row.place)
             slot.cleared = ((row.tenant, row.conversation, outcome.seq),) if outcome.hidden else ()
             if amends := self._kinds[entry.kind].amends(entry, outcome.seq, outcome.n):
@@ -172,6 +183,7 @@ class Storer:
 
     def _stored(self, step: Storing) -> None:
         self.steps += 1
+        wanted: set[tuple[int, Told]] = set()
         for partition, place in step.places.items():
             queue = self._queues.get(partition)
             while queue and queue.slots and queue.slots[0].row.place <= place:
@@ -179,10 +191,11 @@ class Storer:
                 del queue.by_place[slot.row.place]
                 queue.bytes -= len(slot.row.data)
                 self._known -= slot.known
+                wanted.update((partition, told) for told in slot.wanted)
             self._tails.settle(partition, place)
-        partitions = {accepted.row.partition for accepted in step.entries}
-        for tell in self.told if partitions else ():
-            tell(partitions)
+        for partition, place in step.places.items():
+            for told in self.told:
+                told.stored(partition, place, wanted=(partition, told) in wanted)
 
     async def _fold_alone(self) -> None:
         """Fold the conversations whose rows have waited too long for a room's verdict."""

@@ -141,7 +141,7 @@ class Assembly:
         ]
         self.followers = [Follower(one, log, backend.documents, self.router.owned) for one in follows]
         self._workers: set[str] = set()
-        self.storer.told.extend(follower.stored for follower in self.followers)
+        self.storer.told.extend(self.followers)
 
     def desk(self, authenticate: Callable[[str], Awaitable[Authenticated]]) -> Desk:
         """What connections share."""

@@ -29,6 +29,10 @@ class TellMembers:
                  submit: Callable[[Sequence[tuple[Scope, Act]]], Awaitable[None]]) -> None:
         self._history, self._documents, self._tenants, self._submit = history, documents, tenants, submit
 
+    def wants(self, entry: Entry) -> bool:
+        """Somebody came or went."""
+        return entry.kind in _KINDS
+
     async def __call__(self, entries: list[Stored]) -> None:
         """Tell whoever is concerned. Raises Refused when somebody could not be told; a repeat tells nobody twice."""
         for stored in entries:

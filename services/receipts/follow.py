@@ -29,6 +29,10 @@ class TellMentions:
     def __init__(self, documents: Documents, tenants: Tenants, submit: Callable[[Sequence[tuple[Scope, Act]]], Awaitable[None]]) -> None:
         self._documents, self._tenants, self._submit = documents, tenants, submit
 
+    def wants(self, entry: Entry) -> bool:
+        """Somebody is mentioned."""
+        return "mentions" in entry.facts
+
     async def __call__(self, entries: list[Stored]) -> None:
         """Tell whoever is mentioned. Raises Refused when somebody could not be told; a repeat tells nobody twice."""
         mentions = list(_mentions(entries))

@@ -126,7 +126,7 @@ async def test_a_follower_that_stops_in_between_tells_once(world: World, autojum
     for worker in world.workers.values():  # from the beginning, as after losing its place
         for follower in worker.assembly.followers:
             follower._places = dict.fromkeys(range(8), (0, 0, 0))  # type: ignore[arg-type]
-            follower.stored(range(8))
+            follower.look(range(8))
     await trio.sleep(5)
     entries = (await bob.ask("conversation.sync", c="me", after=0))["entries"]
     told = [entry["p"]["message"] for entry in entries if entry["t"] == "mention.new"]
