@@ -136,7 +136,7 @@ class Room(Actor[Message]):
                 self._listeners[message.worker] = None
                 return self._told
             case Unlisten():
-                self._unlisten(message.worker)
+                return self._unlisten(message.worker)
             case Signal():
                 return self._ephemeral.signal(message)
             case Gone():
@@ -444,11 +444,9 @@ class Room(Actor[Message]):
         """Have an act of this conversation decided; a dozing room wakes for it."""
         return self._submit(Submit(act)) if self._fold is not None else self._hold(Submit(act))
 
-    def _unlisten(self, worker: str) -> None:
-        if worker in self._listeners:
-            del self._listeners[worker]
-            if not self._listeners:
-                self._ephemeral.unheard()
+    def _unlisten(self, worker: str) -> Later | None:
+        self._listeners.pop(worker, None)
+        return None if self._listeners else self._ephemeral.unheard()
 
     def _gone(self, worker: str) -> None:
         self._unlisten(worker)

@@ -142,6 +142,23 @@ class Router:
         """No more of them."""
         self.post(key, Unlisten(self._me), lambda answer, error: None)
 
+    async def unlisten_all(self) -> None:
+        """Nobody is connected to this worker any more: the rooms here are told, and append what they held for somebody."""
+        names = list(self._rooms.keys())
+        waiting, done = len(names), trio.Event()
+
+        def settle(answer: Any, error: Exception | None) -> None:
+            nonlocal waiting
+            waiting -= 1
+            if not waiting:
+                done.set()
+
+        for name in names:
+            self.post_here(key_of(name), Unlisten(self._me), settle)
+        with trio.move_on_after(VIEW_WITHIN_S):
+            if names:
+                await done.wait()
+
     def forget(self, worker: str) -> None:
         """A worker has left the node: no room here tells it anything any more."""
         for name in list(self._rooms.keys()):

@@ -184,6 +184,7 @@ async def _drain(worker: Worker, membership: Membership) -> None:
     if worker.listener is not None:
         worker.listener.stop_accepting()
     await worker.hub.drain()
+    await worker.assembly.router.unlisten_all()
     membership.leave()
 
 

@@ -7,6 +7,7 @@ from actors.messages import Signal
 from services.deciding import Outcome
 from services.scope import Scope
 from storage.ports.entry import Entry
+from supervisor import Later
 
 
 class Inhabitants:
@@ -39,10 +40,10 @@ class Inhabitants:
         for part in self._parts.values():
             part.applied(entry, outcome)
 
-    def unheard(self) -> None:
-        """Nobody watches any more."""
-        for part in self._parts.values():
-            part.unheard()
+    def unheard(self) -> Later | None:
+        """Nobody watches any more; answered when what follows from that is in the log."""
+        waits = [later for part in self._parts.values() if (later := part.unheard()) is not None]
+        return waits[0] if waits else None  # no two parts live in the same kind of conversation and append
 
     def left(self, worker: str) -> None:
         """A worker has left the node."""

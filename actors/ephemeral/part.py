@@ -72,8 +72,9 @@ class Part(Protocol):
         """A worker has left the node."""
         ...
 
-    def unheard(self) -> None:
-        """The last who watched the conversation has gone, on all workers. Of a personal one: its user's last connection."""
+    def unheard(self) -> Later | None:
+        """Nobody watches the conversation any more, on any worker. Of a personal one: its user's last connection has gone. What is
+        given back is answered when what follows from that is in the log."""
         ...
 
     def may_sleep(self) -> bool:
@@ -98,8 +99,9 @@ class Quiet:
     def left(self, worker: str) -> None:
         """Nothing follows."""
 
-    def unheard(self) -> None:
+    def unheard(self) -> Later | None:
         """Nothing follows."""
+        return None
 
     def may_sleep(self) -> bool:
         """Nothing would be lost."""

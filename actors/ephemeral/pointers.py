@@ -14,6 +14,7 @@ from services.receipts.holding import Holding
 from services.receipts.pointers import Pointer
 from services.scope import Scope
 from storage.ports.entry import Entry, decode_entry
+from supervisor import Later
 
 _KINDS = (READ, DELIVERED)
 
@@ -27,6 +28,7 @@ class Pointers(Quiet):
         self._holding = Holding()
         self._alarm: Alarm | None = None
         self._rings_at = 0.0
+        self._awaited: list[Later] = []
         house = host.house
         for row in house.tails.of(partition_of(host.key, house.log.partitions), host.key):  # in the log, and perhaps not in storage
             self._learn(decode_entry(row.data))
@@ -48,10 +50,14 @@ class Pointers(Quiet):
         """Another room of this user may have moved some."""
         self._learn(entry)
 
-    def unheard(self) -> None:
-        """The user's last connection has gone."""
+    def unheard(self) -> Later | None:
+        """The user's last connection has gone: what is held goes into the log now."""
         self._holding.leave()
         self._look()
+        if not self._holding:
+            return None
+        self._awaited.append(Later())
+        return self._awaited[-1]
 
     def may_sleep(self) -> bool:
         """When the log has everything."""
@@ -91,6 +97,8 @@ class Pointers(Quiet):
     def _landed(self, number: int, *, kept: bool) -> None:
         self._holding.landed(number, kept=kept, now=trio.current_time())
         self._look()
+        while self._awaited and not self._holding:
+            self._awaited.pop().answer()
 
     def _taken(self) -> tuple[int, Act]:
         number, facts = self._holding.take()
