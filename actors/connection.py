@@ -10,9 +10,11 @@ import msgspec
 import trio
 
 from actors.dispatch import call, finish, make_params
+from actors.here import Here
 from actors.keys import Key
 from actors.lanes import Lanes
 from actors.messages import Submit
+from actors.onlookers import Onlooker
 from actors.rates import Standing, TenantRates
 from actors.standing import Closed, Desk, Expired, Frames, Message, NoHello, Revoke, Socket, Tick
 from actors.watching import Watching, watched_reply
@@ -21,8 +23,9 @@ from protocol.codec import BadFrame, Command, decode_commands, pack, refuse_shap
 from protocol.errors import Refused
 from services.acts import Asked, Rooms, Verdict
 from services.conversations.model import Named, Watch
-from services.conversations.rules import check_conversation
+from services.conversations.rules import check_conversation, check_users
 from services.hello import Hello, RefreshToken
+from services.presence.model import Of
 from services.rates.model import READ
 from services.scope import Scope
 from supervisor import Actor, Exit
@@ -43,8 +46,8 @@ TEXT = 1
 class Connection(Actor[Message]):
     """One client's socket. It takes commands from `hello` on; what the client sends in one go is handled in one go."""
 
-    __slots__ = ("_desk", "_early", "_flood", "_flood_began", "_greeting", "_lanes", "_open", "_rates", "_requests", "_socket", "_typed",
-                 "_watching", "expires_at", "name", "scope", "text")
+    __slots__ = ("_desk", "_early", "_flood", "_flood_began", "_greeting", "_here", "_lanes", "_onlooker", "_open", "_rates", "_requests", "_socket",
+                 "_typed", "_watching", "expires_at", "name", "scope", "text")
 
     mailbox: ClassVar[int] = 64
 
@@ -62,6 +65,8 @@ class Connection(Actor[Message]):
         self._typed: dict[str, None] | None = None
         self._rates: TenantRates | None = None
         self._flood, self._flood_began = 0, 0.0
+        self._here: Here | None = None
+        self._onlooker: Onlooker | None = None
 
     @property
     def user(self) -> str:
@@ -99,6 +104,10 @@ class Connection(Actor[Message]):
         if self._watching is not None and self.scope is not None:
             self._watching.close()
             self._desk.greeter.leave(self.scope)
+            if self._here is not None:
+                self._here.went()
+            if self._onlooker is not None:
+                self._onlooker.close()
             for conversation in self._typed or ():
                 self._desk.router.hint(self.scope, conversation, "typing.stop", {})
             self._desk.addressees.leave(self.scope.tenant, self.scope.user, self)
@@ -149,6 +158,8 @@ class Connection(Actor[Message]):
                 self._check_ids(commands)
             except BadFrame:
                 return self.close(BAD_FRAME)
+            if self._here is not None:
+                self._here.used()
             for command in commands:
                 self._command(command)
 
@@ -315,6 +326,7 @@ class Connection(Actor[Message]):
         if self._desk.rates is not None:
             self._rates = self._desk.rates.of(self.scope.tenant)
         self._desk.addressees.enter(self.scope.tenant, self.scope.user, self)
+        self._here = self._desk.presences.came(self.scope)
         self.reply(command, greeting.begin())
         self._go_on()
 
@@ -355,6 +367,25 @@ class Connection(Actor[Message]):
 
         return leave
 
+    async def _watch_presence(self, command: Command, p: Of) -> Any:
+        assert self.scope is not None
+        users = await self._desk.presence.named(self.scope, p.users)
+        if self._onlooker is None:
+            self._onlooker = Onlooker(self, self._desk.presences)
+        onlooker = self._onlooker
+        found = await onlooker.prepare(self.scope.tenant, users)
+        return lambda: {"items": onlooker.begin(found)}
+
+    async def _unwatch_presence(self, command: Command, p: Of) -> Any:
+        check_users(p.users, "users")
+
+        def leave() -> dict[str, Any]:
+            if self._onlooker is not None:
+                self._onlooker.leave(p.users)
+            return {}
+
+        return leave
+
     def _key(self, wire: str) -> Key:
         assert self.scope is not None
         if wire == "me":
@@ -366,6 +397,8 @@ class Connection(Actor[Message]):
 _OWN: dict[str, tuple[type[msgspec.Struct], Any]] = {
     "token.refresh": (RefreshToken, Connection._refresh),
     "conversation.watch": (Watch, Connection._watch),
+    "presence.watch": (Of, Connection._watch_presence),
+    "presence.unwatch": (Of, Connection._unwatch_presence),
     "conversation.unwatch": (Named, Connection._unwatch),
 }
 """Commands that only a connection can have."""
@@ -387,7 +420,7 @@ def _lane(command: Command) -> str:
     """The conversation that a command speaks of; `conversation.create` names it by `id`. What is about users has a lane of its own, whose
     name no conversation can have."""
     name = command.p.get("id" if command.m == "conversation.create" else "c")
-    return name if isinstance(name, str) else "/users" if command.m.startswith("user.") else ""
+    return name if isinstance(name, str) else "/users" if command.m.startswith(("user.", "presence.")) else ""
 
 
 def _closing_for(error: Exception) -> Closing:

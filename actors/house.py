@@ -1,6 +1,6 @@
 """What all rooms of a worker share, handed in once by `caas/wiring.py`."""
 
-from collections.abc import Awaitable, Callable, Collection, Iterable
+from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 import trio
@@ -48,6 +48,18 @@ class Spread(Protocol):
     def gone(self, worker: str, key: Key) -> None: ...
 
 
+class Presences(Protocol):
+    """What is needed of presence on this worker and its siblings, by the rooms that know who is there."""
+
+    def say(self, worker: str, key: Key, views: Sequence[dict[str, Any]]) -> None:
+        """Tell a worker how the user is, as the others see it and as the user does; nothing: that the room has ended."""
+        ...
+
+    def ask_all(self, key: Key, done: Callable[[dict[str, bool] | None], None]) -> None:
+        """Ask all workers whether they have devices of the user: which have, and whether these are idle; None: there is no saying."""
+        ...
+
+
 class Errands:
     """Short tasks that actors have run for them, each with a deadline; the outcome comes back as a call. Bounded."""
 
@@ -79,13 +91,14 @@ class House:
 
     def __init__(self, *, node: str, worker: str, log: Log, documents: Documents, counters: Counters, kinds: Kinds, parts: Parts,
                  vault: Sealer, clock: Clock, rng: Rng, errands: Errands, boot: int, tails: Tails, storer: Storer,
-                 deadlines: Deadlines, alarms: Alarms, spread: Spread, rooms: Rooms, ephemeral: "Ephemeral") -> None:
+                 deadlines: Deadlines, alarms: Alarms, spread: Spread, rooms: Rooms, ephemeral: "Ephemeral",
+                 presences: Presences) -> None:
         self.node, self.worker, self.boot = node, worker, boot
         self.log, self.documents, self.counters = log, documents, counters
         self.kinds, self.parts, self.vault = kinds, parts, vault
         self.clock, self.rng, self.errands = clock, rng, errands
         self.tails, self.storer, self.deadlines, self.alarms, self.spread = tails, storer, deadlines, alarms, spread
-        self.rooms, self.ephemeral = rooms, ephemeral
+        self.rooms, self.ephemeral, self.presences = rooms, ephemeral, presences
         self._appends = self._flights = 0
 
     def next_append(self) -> tuple[str, int, int]:

@@ -94,7 +94,7 @@ class Room(Actor[Message]):
         if isinstance(message, Woken):
             self._woken(message)
             return None
-        if self._fold is None and not isinstance(message, Unlisten | Gone | Rung):
+        if self._fold is None and self._needs_fold(message):
             return self._hold(message)
         return self._handle(message)
 
@@ -104,13 +104,14 @@ class Room(Actor[Message]):
             self._depart(self._fold)
 
     def may_sleep(self) -> bool:
-        """Not with anything under way. With listeners it only dozes: it keeps them, and forgets the rest."""
+        """Not with anything under way. With listeners, or parts that must not be lost, it only dozes: it keeps these, and forgets the rest."""
         if self._desk.busy or self._held or self._untold or self._ahead:
             return False
-        if self._listeners:
+        if self._listeners or not self._ephemeral.may_sleep():
             self._fold = None
             self._recent.clear()
-        return not self._listeners and self._ephemeral.may_sleep()
+            return False
+        return True
 
     async def stopped(self, exit: Exit) -> None:
         """Answer everybody: what is on its way may yet land."""
@@ -121,8 +122,13 @@ class Room(Actor[Message]):
         for worker in self._listeners:
             self._house.spread.gone(worker, self._key)
 
+    def _needs_fold(self, message: Message) -> bool:
+        if isinstance(message, Signal):
+            return self._ephemeral.needs_fold(message)
+        return not isinstance(message, Unlisten | Gone | Rung)
+
     def _handle(self, message: Message) -> object:
-        assert self._fold is not None or isinstance(message, Unlisten | Gone | Rung)
+        assert self._fold is not None or not self._needs_fold(message)
         match message:
             case Submit():
                 return self._submit(message)

@@ -7,12 +7,14 @@ from actors.addressees import Addressees
 from actors.fanout import Fanout
 from actors.greeting import Greeter
 from actors.house import Errands
+from actors.presences import Presences
 from actors.rates import Rates
 from actors.router import Router
 from services.acts import Rooms
 from services.commands import Command as Row
 from services.hello import OWN
 from services.history import History
+from services.presence.service import Presence
 from services.rates.model import CLASSES
 from services.tenants import Tenants
 
@@ -82,11 +84,11 @@ class Desk:
     """What all connections of a worker share."""
 
     def __init__(self, *, table: Mapping[str, Row], router: Router, rooms: Rooms, fanout: Fanout, history: History, errands: Errands,
-                 tenants: Tenants, greeter: Greeter, addressees: Addressees, epoch: int,
+                 tenants: Tenants, greeter: Greeter, addressees: Addressees, presence: Presence, presences: Presences, epoch: int,
                  rates: Rates | None = None) -> None:
         """Without `rates` nobody is held back."""
         self.table, self.router, self.rooms, self.fanout, self.history = table, router, rooms, fanout, history
         self.errands, self.tenants, self.greeter, self.addressees = errands, tenants, greeter, addressees
-        self.epoch, self.rates = epoch, rates
+        self.presence, self.presences, self.epoch, self.rates = presence, presences, epoch, rates
         rates_of = {name: row.rate for name, row in table.items()} | {name: own.rate for name, own in OWN.items()}
         self.classes = {name: CLASSES.index(rate) for name, rate in rates_of.items()}

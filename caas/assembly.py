@@ -16,6 +16,7 @@ from actors.house import Errands, House
 from actors.keys import Key, partition_of
 from actors.lending import Lending, caller_of
 from actors.messages import op_of
+from actors.presences import Presences
 from actors.reader import Reader
 from actors.room import Room
 from actors.router import Links, Ring, Router, key_of
@@ -39,6 +40,7 @@ from services.messages.changing import Changing
 from services.messages.current import Current
 from services.messages.latest import Latest
 from services.messages.service import Messages
+from services.presence.service import Presence
 from services.rates.model import CONNECTS, Policy
 from services.rates.service import Limits
 from services.reactions.service import Reactions
@@ -110,9 +112,10 @@ class Assembly:
         self.history = History(self.router, log, self.lately, self.vault, KINDS, self.users)
         self.fanout = Fanout(self.router, self.history, errands, frame)
         self.addressees = Addressees(frame)
+        self.presences = Presences(me, self.router, links, self.alarms, self.tenants, frame)
         self.house = House(node=me, worker=me, log=log, documents=backend.documents, counters=backend.counters, kinds=KINDS, parts=parts,
                            vault=self.vault, clock=world.clock, rng=world.rng, errands=errands, boot=boot, tails=self.tails, storer=self.storer,
-                           deadlines=self.deadlines, alarms=self.alarms, rooms=self.router, ephemeral=PARTS,
+                           deadlines=self.deadlines, alarms=self.alarms, rooms=self.router, ephemeral=PARTS, presences=self.presences,
                            spread=Spreader(me, self.fanout, self.addressees, links.tell, lambda: self._workers))
         self.reader = Reader(log, self.tails, self.storer, self.router.deliver)
         acting = Acting(self.users, self.tenants, world.clock, world.ids)
@@ -121,6 +124,7 @@ class Assembly:
         latest = Latest(backend.documents, self.history, current, self.users, self.tenants)
         self.conversations = Conversations(self.router, self.history, backend.documents, self.receipts, latest, acting, self.tenants)
         self.messages = Messages(self.history, current, self.users, self.tenants, world.clock)
+        self.presence = Presence(self.presences, self.users, self.tenants, world.clock, world.ids)
         self.table = gather((
             self.conversations,
             Membership(self.router, self.users, self.receipts, acting),
@@ -131,6 +135,7 @@ class Assembly:
             self.token_keys,
             Blocks(self.router, backend.documents, self.lately, self.users, acting, self.tenants),
             Typings(self.router),
+            self.presence,
             Limits(self.lending),
             self.receipts,
         ))
@@ -150,7 +155,8 @@ class Assembly:
                           history=self.history, receipts=self.receipts, errands=self.errands, tenants=self.tenants, clock=self.world.clock,
                           epoch=log.epoch)
         return Desk(table=self.table, router=router, rooms=router, fanout=self.fanout, history=self.history, errands=self.errands,
-                    tenants=self.tenants, greeter=greeter, addressees=self.addressees, epoch=log.epoch, rates=self.rates)
+                    tenants=self.tenants, greeter=greeter, addressees=self.addressees, presence=self.presence, presences=self.presences,
+                    epoch=log.epoch, rates=self.rates)
 
     async def take_ring(self, ring: Ring) -> None:
         """The node's workers are others now: follow what is ours, let go of what is not, listen where rooms have moved."""
@@ -158,11 +164,13 @@ class Assembly:
         for worker in self._workers - set(ring.members):
             self.router.forget(worker)
         self._workers = set(ring.members)
+        self.presences.members(ring.members)
         gained, lost = await self.reader.assign(self.router.owned())
         for name in list(self.rooms.keys()):
             if self._partition(key_of(name)) in lost:
                 await self.rooms.stop(name)
         self.fanout.refollow_where(lambda key: self._partition(key) in changed)
+        self.presences.renew_where(lambda key: self._partition(key) in changed)
         for follower in self.followers:
             if gained:
                 follower.reassigned()
@@ -170,8 +178,10 @@ class Assembly:
     # What the links bring.
 
     def asked(self, worker: str, message: Any, answer: Callable[[object, Exception | None], None]) -> None:
-        """A sibling asks for one of our rooms, or for a tenant's bank that is here."""
-        if message[0] not in ("borrow", "levels"):
+        """A sibling asks for one of our rooms, for a tenant's bank that is here, or whether somebody is."""
+        if message[0] == "where":
+            answer(self.presences.where(Key(*message[1:])), None)
+        elif message[0] not in ("borrow", "levels"):
             self.router.serve(message, answer)
         elif self.lending is not None:
             self.lending.serve(message, answer)
@@ -188,14 +198,18 @@ class Assembly:
             self.fanout.emit(key, *rest)
         elif what == "address":
             self.addressees.deliver(key, *rest)
+        elif what == "presence":
+            self.presences.told(key, *rest)
         elif what == "lags":
             self.fanout.lags(key, *rest)
         else:
             self.fanout.refollow(key)
 
     def dropped(self, worker: str) -> None:
-        """The link to a sibling broke: what its rooms said may be lost."""
+        """The link to a sibling broke: what its rooms said may be lost, and what it told ours is void."""
+        self.router.forget(worker)
         self.fanout.refollow_where(lambda key: self.router.owner(key) == worker)
+        self.presences.renew_where(lambda key: self.router.owner(key) == worker)
 
     async def _shown(self, scope: Scope) -> dict[str, Any]:
         return (await self.users.of_internal(scope, [scope.user])).get(scope.user, {"id": scope.external})

@@ -59,6 +59,8 @@ _JWK = {"kty": "OKP", "crv": "Ed25519", "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrw
 _KEY = {"id": "tk_0123456789abcdefghjk", "algorithm": "EdDSA", "fingerprint": "SHA256:BuP9j9opu2CrWVV95h7bCuzbIxE0vjDnW0Vfjht5L6k",
         "created_at": AT, "name": "backend, 2026"}
 
+_THERE = {"items": [{"user": "bob", "status": "away", "text": "Lunch"}, {"user": "carol", "status": "offline", "last_seen_at": AT - 600_000}]}
+
 COMMANDS: dict[str, Example] = {
     "hello": Example(
         {"token": "eyJhbGciOiJFZERTQSJ9.eyJzdWIiOiJhbGljZSJ9.c2lnbmF0dXJl", "device": {"id": "pixel-9", "platform": "android", "name": "Pixel"},
@@ -103,9 +105,9 @@ COMMANDS: dict[str, Example] = {
     "typing.start": Example({"c": C, "kind": "text"}, {}),
     "typing.stop": Example({"c": C}, {}),
     "presence.set": Example({"status": "dnd", "text": "In a meeting"}, {}),
-    "presence.watch": Example({"users": ["bob", "carol"]}, {"items": [{"user": "bob", "status": "away", "text": "Lunch"},
-                                                                      {"user": "carol", "status": "offline", "last_seen_at": AT - 600_000}]}),
+    "presence.watch": Example({"users": ["bob", "carol"]}, _THERE),
     "presence.unwatch": Example({"users": ["bob"]}, {}),
+    "presence.get": Example({"users": ["bob", "carol"]}, _THERE),
     "limits.get": Example({}, {"enforced": True, "caller": {"send": _rate(10, 30, 12)}, "tenant": {"send": _rate(1_000, 3_000, 160)}}),
     "user.get": Example({"users": ["alice", "bob"]}, {"items": [ALICE, BOB]}),
     "user.show": Example({"user": "alice"}, {"user": ALICE}),

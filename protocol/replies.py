@@ -142,6 +142,13 @@ class MessageSeen(Shape, frozen=True):
     edits: list[Edit]
 
 
+class PresenceSet(Shape, frozen=True):
+    """It holds until it is set again."""
+
+    duplicate: Flag = UNSET
+    unchanged: Flag = UNSET
+
+
 class PresenceList(Shape, frozen=True):
     """Whether each of the users is there."""
 

@@ -34,7 +34,8 @@ Type = Literal["direct", "group", "channel"]
 Access = Literal["private", "public", "broadcast"]
 Capability = Literal["send", "react", "pin", "edit_own", "edit_any", "delete_own", "delete_any", "update", "add_members",
                      "remove_members", "set_roles", "freeze", "delete"]
-Status = Literal["online", "away", "dnd", "offline", "unknown"]
+Status = Annotated[Literal["online", "away", "dnd", "invisible", "offline", "unknown"],
+                   Meta(description="`invisible` is seen by the user alone: the others see `offline`.")]
 Typing = Literal["text", "voice", "file"]
 
 

@@ -5,6 +5,7 @@ from services.conversations.fold import KINDS as CONVERSATIONS
 from services.conversations.fold import decide_server_alone
 from services.kinds import Kind, Kinds
 from services.messages import fold as messages
+from services.presence import fold as presence
 from services.reactions import fold as reactions
 from services.receipts import fold as receipts
 from services.users import fold as users
@@ -25,5 +26,6 @@ KINDS: Kinds = {
     **users.KINDS,
     **BLOCKS,
     **receipts.KINDS,
+    **presence.KINDS,
     "user.connected": Kind("user.connected", decide_server_alone, alone=False),
 }

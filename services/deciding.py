@@ -83,13 +83,14 @@ Parts = Mapping[str, Decide]
 """Who decides about each kind of entry."""
 
 ALLOWED = Decision()
+_NOTHING: Mapping[str, Any] = {}
 
 
 class Fold:
     """What the conversation is after the log up to `place`."""
 
     __slots__ = ("_found", "_latest", "_removed", "_window", "about", "access", "created", "created_by", "deleted", "floor_at", "floor_seq",
-                 "frozen", "horizon", "horizon_place", "joined", "last_message", "members", "n", "parts", "place", "rights", "rules", "seq",
+                 "frozen", "horizon", "horizon_place", "joined", "kept", "last_message", "members", "n", "parts", "place", "rights", "rules", "seq",
                  "type", "updated")
 
     def __init__(self, parts: Parts) -> None:
@@ -101,6 +102,7 @@ class Fold:
         self.members: dict[str, Member] = {}
         self.joined, self.rights = 0, 0  # how many ever joined; the seq of the last change to members or roles
         self.about: dict[str, Any] = {}
+        self.kept: Mapping[str, Any] = _NOTHING  # what services keep of a personal conversation, by their names; replaced, never changed
         self.created_by, self.created, self.updated, self.last_message = "", 0, 0, 0
         self._window: deque[Remembered] = deque()
         self._found: dict[bytes, Remembered] = {}

@@ -25,7 +25,7 @@ def head_of(fold: Fold) -> dict[str, Any]:
         "horizon": fold.horizon, "horizon_place": tuple(fold.horizon_place), "rules": fold.rules,
         "floor": (fold.floor_seq, fold.floor_at), "type": fold.type, "access": fold.access, "frozen": fold.frozen,
         "deleted": fold.deleted, "joined": fold.joined, "member_count": len(fold.members), "rights": fold.rights, "about": fold.about,
-        "created_by": fold.created_by, "created": fold.created, "updated": fold.updated, "last_message": fold.last_message,
+        "created_by": fold.created_by, "created": fold.created, "updated": fold.updated, "last_message": fold.last_message, "kept": fold.kept,
         "last_at": fold.window[-1].at if fold.window else fold.updated,
     }
 
@@ -84,3 +84,4 @@ def _take_head(fold: Fold, head: Mapping[str, Any]) -> None:
     for name in ("type", "access", "frozen", "deleted", "joined", "rights", "created_by", "created", "updated", "last_message"):
         setattr(fold, name, head[name])
     fold.about = dict(head["about"])
+    fold.kept = head.get("kept", {})

@@ -8,6 +8,7 @@ from msgspec import UNSET, Meta, UnsetType
 from protocol import replies
 from protocol.shapes import ConversationId, Epoch, Seq
 from services.conversations.model import Named, Params, Watch
+from services.presence.model import Of
 
 Short = Annotated[str, Meta(max_length=256)]
 
@@ -51,5 +52,7 @@ OWN = {
     "hello": Own(Hello, replies.Welcome, "Say who one is, and what one has seen: the first command of a connection.", "connects"),
     "token.refresh": Own(RefreshToken, replies.TokenTaken, "Give the connection a fresh token of the same user.", "connects"),
     "conversation.watch": Own(Watch, replies.ConversationWatched, "Be told what happens in a conversation, from after a seq on."),
+    "presence.watch": Own(Of, replies.PresenceList, "Know how users are, and be told when that changes."),
+    "presence.unwatch": Own(Of, replies.Nothing, "Be told no more of these users."),
     "conversation.unwatch": Own(Named, replies.Nothing, "Be told no more."),
 }

@@ -4,6 +4,7 @@ from actors.ephemeral.blocks import Blocks
 from actors.ephemeral.notices import Notices
 from actors.ephemeral.part import Parts
 from actors.ephemeral.pointers import Pointers
+from actors.ephemeral.presence import Presence
 from actors.ephemeral.receipts import Receipts
 from actors.ephemeral.typing import Typing
 
@@ -13,4 +14,5 @@ PARTS: Parts = {
     "pointers": Pointers,
     "receipts": Receipts,
     "typing": Typing,
+    "presence": Presence,
 }

@@ -30,6 +30,11 @@ class Inhabitants:
             part = self._parts[name] = self._host.house.ephemeral[name](self._host)
         return part
 
+    def needs_fold(self, signal: Signal) -> bool:
+        """Whether the room has to be awake for it: to make a part, always."""
+        part = self._parts.get(signal.what.partition(".")[0])
+        return part is None or part.needs_fold
+
     def said(self, entry: Entry, outcome: Outcome, plain: dict[str, Any]) -> None:
         """The room whose own append a message was has those told who do not watch."""
         told = {"seq": outcome.seq, "n": outcome.n, "sender": plain["sender"], "silent": plain.get("silent", False)}
@@ -46,7 +51,7 @@ class Inhabitants:
         return waits[0] if waits else None  # no two parts live in the same kind of conversation and append
 
     def left(self, worker: str) -> None:
-        """A worker has left the node."""
+        """What a worker has told us is void."""
         for part in self._parts.values():
             part.left(worker)
 

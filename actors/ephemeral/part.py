@@ -1,7 +1,7 @@
 """What a part of a room is, and what it sees of the room."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from actors.alarms import Alarm
 from actors.house import House
@@ -53,12 +53,15 @@ class Host(Protocol):
 
     @property
     def awake(self) -> bool:
-        """Whether the fold is in memory. It always is while a signal or an entry is handled, not always when an alarm rings."""
+        """Whether the fold is in memory. It always is while an entry is handled, or a signal (`needs_fold`), not always when an alarm rings."""
         ...
 
 
 class Part(Protocol):
     """One part. Called by its room alone, one call at a time."""
+
+    needs_fold: ClassVar[bool]
+    """Whether a signal wakes a dozing room. A part is always made in one that is awake."""
 
     def signal(self, signal: Signal) -> object:
         """Somebody does something. What is given back is the answer (plain values); Refused says no."""
@@ -69,7 +72,7 @@ class Part(Protocol):
         ...
 
     def left(self, worker: str) -> None:
-        """A worker has left the node."""
+        """A worker has left the node, or the link to it broke: what it has told us is void. If it lives, it tells anew."""
         ...
 
     def unheard(self) -> Later | None:
@@ -92,6 +95,9 @@ Parts = Mapping[str, Callable[[Host], Part]]
 
 class Quiet:
     """A part that does nothing of itself: what parts begin from."""
+
+    __slots__ = ()
+    needs_fold: ClassVar[bool] = True
 
     def applied(self, entry: Entry, outcome: Outcome) -> None:
         """Nothing follows."""

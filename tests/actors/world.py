@@ -80,23 +80,26 @@ class Ring(NamedTuple):
 
 
 class SimLinks:
-    """Links between the workers of one world: ordered, at once; a worker that is gone cannot be reached."""
+    """Links between the workers of one world: ordered, at once; a worker that is gone or cut off cannot be reached."""
 
-    def __init__(self, me: str, net: "dict[str, Worker]") -> None:
-        self._me, self._net = me, net
+    def __init__(self, me: str, world: "World") -> None:
+        self._me, self._world = me, world
 
     def post(self, worker: str, message: object, reply: Callable[[object, Exception | None], None], timeout: float = 10.0) -> None:
-        other = self._net.get(worker)
+        other = self._reach(worker)
         if other is None:
             reply(None, Refused("unavailable"))
         else:
             other.assembly.asked(self._me, _unpack(_pack(message)), lambda value, error: reply(None if error else _unpack(_pack(value)), error))
 
     def tell(self, worker: str, message: object) -> bool:
-        other = self._net.get(worker)
+        other = self._reach(worker)
         if other is not None:
             other.assembly.told(self._me, _unpack(_pack(message)))
         return other is not None
+
+    def _reach(self, worker: str) -> "Worker | None":
+        return None if {worker, self._me} & self._world.cut_off else self._world.workers.get(worker)
 
 
 class Worker:
@@ -114,7 +117,7 @@ class Worker:
         with trio.CancelScope() as self.scope:
             async with open_memory(world.store) as backend, trio.open_nursery() as nursery, open_supervisor(name=self.name) as tree:
                 assembly = self.assembly = Assembly(
-                    me=self.name, boot=world.boots, backend=backend, world=world.sim, links=SimLinks(self.name, world.workers), tree=tree,
+                    me=self.name, boot=world.boots, backend=backend, world=world.sim, links=SimLinks(self.name, world), tree=tree,
                     errands=Errands(nursery), master=b"m" * 32, frame=lambda payload, text: payload, policy=world.policy)
                 self.connections = Connections(assembly.desk(self.authenticate), tree, self.name)
                 for task in (assembly.reader.run, assembly.reader.look, assembly.storer.run, assembly.deadlines.run, assembly.alarms.run,
@@ -139,6 +142,10 @@ class World:
         self.sim, self.store, self.policy = SimWorld(seed), store or Store(8), policy
         self.workers: dict[str, Worker] = {}
         self.boots = 0
+        self.internal: dict[str, str] = {}
+        """Users' internal ids."""
+        self.cut_off: set[str] = set()
+        """Workers that live and cannot be reached by the others."""
         self.nursery: trio.Nursery
 
     async def start(self, name: str) -> Worker:
@@ -157,6 +164,17 @@ class World:
             worker.assembly.dropped(name)
         await self.reassign()
 
+    def cut(self, name: str) -> None:
+        """The links to a worker break, until `mend`."""
+        self.cut_off.add(name)
+        for other in self.workers.keys() - {name}:
+            self.workers[other].assembly.dropped(name)
+            self.workers[name].assembly.dropped(other)
+
+    def mend(self) -> None:
+        """All links are whole again."""
+        self.cut_off.clear()
+
     async def reassign(self) -> None:
         ring = Ring(tuple(sorted(self.workers)))
         for worker in list(self.workers.values()):
@@ -165,7 +183,7 @@ class World:
     async def user(self, name: str) -> None:
         worker = next(iter(self.workers.values()))
         await worker.assembly.tenants.ready(TENANT)
-        await worker.assembly.users.ensure(Scope(TENANT), Profile(external_id=name))
+        self.internal[name], _ = await worker.assembly.users.ensure(Scope(TENANT), Profile(external_id=name))
 
 
 @asynccontextmanager

@@ -1,0 +1,219 @@
+"""Whether a user is there, as the user's personal room knows it. What follows from what is in services/presence/state.py.
+
+Workers claim that they have devices of the user, and that they want to hear of the user (actors/presences.py). A room that has just begun
+knows neither, so before it says `offline` it asks all workers; what cannot be found out is `unknown`.
+"""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, ClassVar
+
+import msgspec
+
+from actors.alarms import Alarm
+from actors.ephemeral.part import Host, Quiet
+from actors.messages import Signal
+from actors.waking import moved
+from protocol.ids import make_uuid7
+from services.acts import Act
+from services.deciding import Outcome
+from services.history import sealed_for
+from services.presence.fold import CHOSEN, SEEN, kept
+from services.presence.model import Chosen
+from services.presence.state import GONE_AFTER_S, Devices, others_view, own_view
+from storage.ports.entry import Entry
+from storage.ports.errors import Damaged
+from supervisor import Later
+
+AGAIN_S = 1.0
+_decode = msgspec.msgpack.Decoder(dict[str, Any]).decode
+
+View = dict[str, Any]
+
+
+class Presence(Quiet):
+    """One user's presence. It needs the fold only to begin, so that a room may doze while its user is there."""
+
+    __slots__ = ("_alarm", "_asking", "_chosen", "_devices", "_host", "_sealed", "_told", "_waiting", "_watchers")
+
+    needs_fold: ClassVar[bool] = False
+
+    def __init__(self, host: Host) -> None:
+        self._host, self._devices, self._chosen = host, Devices(), Chosen()
+        self._watchers: tuple[str, ...] = ()
+        self._waiting: tuple[Later, ...] = ()
+        self._told: list[View] = []
+        self._sealed: tuple[str, bytes, bytes] | None = None  # the chosen text, while it is not open: key, op, body
+        self._alarm: Alarm | None = None
+        self._asking = False
+        self._choose()
+
+    def signal(self, signal: Signal) -> object:
+        """Claims of workers. Watching is answered with what the others see, and what the user sees."""
+        worker: str = signal.p["worker"]
+        match signal.what:
+            case "presence.here":
+                self._here({worker: signal.p["idle"]})
+            case "presence.left":
+                self._went(worker)
+            case "presence.watch":
+                self._watchers = (*_without(self._watchers, worker), worker)
+                return self._watched(signal.p["seen"])
+            case "presence.unwatch":
+                self._watchers = _without(self._watchers, worker)
+        return None
+
+    def applied(self, entry: Entry, outcome: Outcome) -> None:
+        """The user has chosen something."""
+        if entry.kind in (CHOSEN, SEEN):
+            self._choose()
+            self._tell()
+
+    def left(self, worker: str) -> None:
+        """All that a worker has claimed is void. If it lives, it claims it anew."""
+        self._watchers = _without(self._watchers, worker)
+        self._went(worker)
+
+    def may_sleep(self) -> bool:
+        """Not while somebody is there, or somebody looks."""
+        return not (self._devices.there or self._watchers or self._waiting or self._asking)
+
+    def stopped(self) -> None:
+        """Whoever has claimed something claims it anew, where the room is next."""
+        if self._alarm is not None:
+            self._alarm.cancel()
+        for later in self._waiting:
+            later.fail(moved())
+        for worker in {*self._watchers, *self._devices.workers}:
+            self._host.house.presences.say(worker, self._host.key, [])
+
+    # Devices.
+
+    def _here(self, found: dict[str, bool]) -> None:
+        for worker, idle in found.items():
+            self._devices.here(worker, idle)
+        if self._alarm is not None:
+            self._alarm.cancel()
+            self._alarm = None
+        self._tell()
+
+    def _went(self, worker: str) -> None:
+        if self._devices.left(worker, self._host.house.clock.now_ms()):
+            self._wait(GONE_AFTER_S)
+
+    def _wait(self, seconds: float) -> None:
+        if self._alarm is not None:
+            self._alarm.cancel()
+        self._alarm = self._host.alarm(seconds, self._ask)
+
+    def _ask(self) -> None:
+        """Nobody has said for long that the user is there: ask everybody."""
+        self._alarm = None
+        if not (self._asking or self._devices.connected):
+            self._asking = True
+            self._host.house.presences.ask_all(self._host.key, lambda found: self._soon(partial(self._asked, found)))
+
+    def _soon(self, call: Callable[[], None]) -> None:
+        """In the room's own turn."""
+        self._host.alarm(0.0, call)
+
+    def _asked(self, found: dict[str, bool] | None) -> None:
+        self._asking = False
+        if self._devices.connected:
+            return
+        if found:
+            self._here(found)
+            return
+        if found is None:
+            self._devices.untold()
+            self._wait(AGAIN_S)
+        elif self._devices.there is not False:
+            self._leave()
+        self._tell(told=True)
+
+    def _leave(self) -> None:
+        """Nobody has devices of the user. When that is news, it is kept; but not of whom nobody was to see."""
+        since = self._devices.left_at
+        self._devices.absent()
+        if since is not None and self._chosen.status != "invisible":
+            house, key = self._host.house, self._host.key
+            op = make_uuid7(house.clock.now_ms(), house.rng.bytes(10))
+            self._chosen = self._chosen._replace(seen_at=max(since, self._chosen.seen_at))
+            self._host.append(Act(key.conversation, SEEN, op, b"", {"at": since}, {}))
+
+    # What is told.
+
+    def _watched(self, seen: str) -> object:
+        """Tell how it is; when it is not known, find out first. Who was seen here a moment ago is believed to be, for a while."""
+        if seen not in ("", "offline", "unknown") and self._devices.believe(self._host.house.clock.now_ms()):
+            self._wait(GONE_AFTER_S)
+        self._tell()
+        if self._devices.there is not None and self._sealed is None:
+            return self._views()
+        later = Later()
+        self._waiting = (*self._waiting, later)
+        if self._devices.there is None:
+            self._ask()
+        return later
+
+    def _views(self) -> list[View]:
+        there, idle = self._devices.there, self._devices.idle
+        return [others_view(there, idle, self._chosen), own_view(there, idle, self._chosen)]
+
+    def _tell(self, *, told: bool = False) -> None:
+        """Answer who waits, and tell the watchers what is new. `told`: that nothing is known may be said."""
+        if not self._watchers or self._sealed is not None or (self._devices.there is None and not told):
+            return
+        views, waiting = self._views(), self._waiting
+        self._waiting = ()
+        for later in waiting:
+            later.answer(views)
+        if views != self._told:
+            self._told = views
+            for worker in self._watchers:
+                self._host.house.presences.say(worker, self._host.key, views)
+
+    # What the user has chosen.
+
+    def _choose(self) -> None:
+        """As the fold has it; a text has to be opened first."""
+        chosen = kept(self._host.fold)
+        self._chosen = Chosen(chosen.get("status", "online"), "", chosen.get("seen_at", 0))
+        self._sealed = (chosen["key"], chosen["op"], chosen["sealed"]) if "sealed" in chosen else None
+        self._open()
+
+    def _open(self) -> None:
+        if self._sealed is None:
+            return
+        key, op, body = self._sealed
+        house, of = self._host.house, self._host.key
+        try:
+            plain = house.vault.open(of.tenant, key, sealed_for(*of, op), body) if key else body
+        except Damaged:  # the key was erased, and the text with it
+            plain = b""
+        if plain is None:
+            self._fetch(key)
+            return
+        self._sealed = None
+        self._chosen = self._chosen._replace(text=_text(plain))
+
+    def _fetch(self, key: str) -> None:
+        def fetched(_: object, error: Exception | None) -> None:
+            self._host.alarm(AGAIN_S if error else 0.0, self._opened)
+
+        house = self._host.house
+        if not house.errands.run(partial(house.vault.ensure, self._host.key.tenant, [key]), fetched):
+            self._host.alarm(AGAIN_S, self._opened)
+
+    def _opened(self) -> None:
+        self._open()
+        self._tell()
+
+
+def _text(plain: bytes) -> str:
+    said = _decode(plain) if plain else {}
+    return str(said.get("value", {}).get("text", ""))
+
+
+def _without(workers: Sequence[str], worker: str) -> tuple[str, ...]:
+    return tuple(other for other in workers if other != worker)
