@@ -12,6 +12,7 @@ from msgspec import Meta
 from services.rates.model import CLASSES, Policy, changed
 
 SECONDS = 1.0
+Origin = Annotated[str, Meta(pattern=r"^(\*|[a-z][a-z0-9+.-]*://[^/,\sA-Z]+)$")]
 
 
 class ByClass(dict[str, float]):
@@ -68,6 +69,9 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     tls_certificate: str = ""
     """PEM file; with it the port speaks TLS."""
     tls_key: str = ""
+    origins: tuple[Origin, ...] = ()
+    """Web pages that may open a WebSocket, as browsers name them (`https://app.example.com`; in the environment separated by commas);
+    `*`: any. Pages of the very name and port they connect to, and clients that are no browser, always may."""
     drain_s: Annotated[float, Meta(ge=0, le=600)] = 20 * SECONDS
     """For connections to leave when a worker stops."""
     limits: bool = True
@@ -105,7 +109,7 @@ def read_config(environment: Mapping[str, str] = os.environ, file: Path | None =
     path = file or Path(environment.get("CAAS_CONFIG", "caas.toml"))
     values: dict[str, tuple[Any, str]] = {name: (value, f"{path}: {name} = {value!r}") for name, value in _from_file(path, file).items()}
     for name, value in _from_environment(environment).items():
-        values[name] = (value, f"CAAS_{name.upper()}={value}")
+        values[name] = (value, f"CAAS_{name.upper()}={_as_text(tuple(value) if isinstance(value, list) else value)}")
     for name, value in given.items():
         if value is not None:
             values[name] = (value, f"--{name.replace('_', '-')} {value}")
@@ -114,7 +118,7 @@ def read_config(environment: Mapping[str, str] = os.environ, file: Path | None =
 
 def to_environment(config: Config) -> dict[str, str]:
     """The configuration as `CAAS_*`, for a worker process."""
-    return {f"CAAS_{name.upper()}": str(int(value) if isinstance(value, bool) else value) for name, value in msgspec.structs.asdict(config).items()}
+    return {f"CAAS_{name.upper()}": _as_text(value) for name, value in msgspec.structs.asdict(config).items()}
 
 
 def _from_file(path: Path, asked_for: Path | None) -> dict[str, Any]:
@@ -128,9 +132,23 @@ def _from_file(path: Path, asked_for: Path | None) -> dict[str, Any]:
         raise BadConfig(f"{path}: {error}") from error
 
 
-def _from_environment(environment: Mapping[str, str]) -> dict[str, str]:
+def _as_text(value: Any) -> str:
+    if isinstance(value, tuple):
+        return ",".join(value)
+    return str(int(value) if isinstance(value, bool) else value)
+
+
+def _from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
     names = set(Config.__struct_fields__)
-    return {name: environment[f"CAAS_{name.upper()}"] for name in sorted(names) if f"CAAS_{name.upper()}" in environment}
+    texts = {name: environment[f"CAAS_{name.upper()}"] for name in sorted(names) if f"CAAS_{name.upper()}" in environment}
+    return {name: _as_list(text) if name in _LISTS else text for name, text in texts.items()}
+
+
+def _as_list(text: str) -> list[str]:
+    return [item.strip() for item in text.split(",") if item.strip()]
+
+
+_LISTS = frozenset({"origins"})
 
 
 def _made(values: Mapping[str, tuple[Any, str]]) -> Config:

@@ -14,6 +14,7 @@ import ssl
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
+from math import inf
 from typing import Any
 
 import trio
@@ -34,19 +35,20 @@ from supervisor import Child, Restart, Strategy, Supervisor, open_supervisor
 from supervisor.ring import Ring
 from supervisor.workers import Membership
 from transport.asgi import open_asgi
-from transport.door import Door, DoorLimits
+from transport.door import UNLIMITED, Door, DoorLimits
 from transport.health import Metrics
 from transport.link import Links
 from transport.listener import Listener, ServeHTTP, open_sockets
+from transport.origins import Origins
 from transport.rating import Gate
 from transport.rest import make_app
+from transport.websocket.connection import FRAMES_AT_ONCE
 from transport.websocket.frames import BINARY, TEXT, frame
 from transport.websocket.hub import Hub
 
 _log = logging.getLogger("caas")
 
 _LINK_WITHIN_S = 2.0
-UNLIMITED = DoorLimits(accepts_a_second=None, of_one_address=None, newcomers=None)
 
 
 class Worker:
@@ -63,7 +65,7 @@ class Worker:
         self._make_identity()
         self.connections = Connections(self.assembly.desk(self.sessions.authenticate_token), tree, name)
         self.endings.sessions, self.endings.connections = self.sessions, self.connections
-        self.hub = Hub(self.connections, Door(DoorLimits() if config.limits else UNLIMITED))
+        self.hub = Hub(self.connections, Door(DoorLimits() if config.limits else UNLIMITED), frames_at_once=FRAMES_AT_ONCE if config.limits else inf)
         self.metrics = Metrics(config.data / "metrics", name, lambda: self.members)
         measure(self.metrics, self)
         self.ready = trio.Event()
@@ -177,7 +179,8 @@ async def open_worker(config: Config, world: World, name: str) -> AsyncIterator[
 
 
 def _listener(config: Config, worker: Worker, serve_http: ServeHTTP) -> Listener:
-    return Listener(open_sockets(config.host, config.port), worker.hub, serve_http, door=worker.hub.door, tls=_tls(config))
+    origins = Origins(config.origins, of_this_machine=config.dev)
+    return Listener(open_sockets(config.host, config.port), worker.hub, serve_http, door=worker.hub.door, tls=_tls(config), origins=origins)
 
 
 async def _drain(worker: Worker, membership: Membership) -> None:

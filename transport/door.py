@@ -1,4 +1,7 @@
-"""Who may come in: bounds on the sockets of one address, on strangers, and on the descriptors of the process."""
+"""Who may come in: bounds on the sockets of one address, on strangers, and on the descriptors of the process.
+
+A stranger is a socket of whom nobody knows yet who they are: in its handshake, or not admitted by the handler.
+"""
 
 import resource
 from dataclasses import dataclass, field
@@ -16,9 +19,17 @@ class DoorLimits:
     of_one_address: int | None = 100
     """Sockets of one address at a time."""
     newcomers: int | None = 2_000
-    """Sockets of whom nobody knows yet who they are: in their handshake, or not admitted by the handler."""
+    """Strangers."""
+    newcomers_of_one_address: int | None = 20
+    """Strangers of one address."""
+    newcomers_share: float | None = 0.2
+    """Strangers, as a share of the sockets that there may be."""
     descriptors_kept: float = 0.1
     """The share of the process's file descriptors that sockets never take, so that files and links can still be opened."""
+
+
+UNLIMITED: Final = DoorLimits(accepts_a_second=None, of_one_address=None, newcomers=None, newcomers_of_one_address=None, newcomers_share=None)
+"""But for the descriptors."""
 
 
 @dataclass(slots=True)
@@ -29,13 +40,18 @@ class Door:
     newcomers: int = 0
     refused: int = 0
     _of: dict[str, int] = field(default_factory=dict)
+    _newcomers_of: dict[str, int] = field(default_factory=dict)
     _recent: dict[str, int] = field(default_factory=dict)
     _second: int = 0
     _last_descriptor: int = 0
+    _most_newcomers: int | None = None
 
     def __post_init__(self) -> None:
         most = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
         self._last_descriptor = int(most * (1 - self.limits.descriptors_kept))
+        share = self.limits.newcomers_share
+        bounds = (self.limits.newcomers, None if share is None else int(self._last_descriptor * share))
+        self._most_newcomers = min((bound for bound in bounds if bound is not None), default=None)
 
     @property
     def inside(self) -> int:
@@ -45,27 +61,30 @@ class Door:
     def enter(self, address: str, descriptor: int, now: float) -> bool:
         """Whether a socket just accepted may stay; `now` in seconds. One that may counts until `left`."""
         # The kernel gives the lowest free descriptor, so its number says how many are taken.
-        within = descriptor < self._last_descriptor and _below(self.newcomers, self.limits.newcomers)
-        if not (within and _below(self._of.get(address, 0), self.limits.of_one_address) and self._at_rate(address, now)):
+        within = descriptor < self._last_descriptor and _below(self.newcomers, self._most_newcomers)
+        if not (within and self._has_room_for(address) and self._at_rate(address, now)):
             self.refused += 1
             return False
-        self._of[address] = self._of.get(address, 0) + 1
+        _add(self._of, address)
+        _add(self._newcomers_of, address)
         self.newcomers += 1
         return True
 
-    def admitted(self) -> None:
-        """One newcomer is known now."""
+    def admitted(self, address: str) -> None:
+        """One newcomer of this address is known now."""
         self.newcomers -= 1
+        _take(self._newcomers_of, address)
 
     def left(self, address: str, *, newcomer: bool) -> None:
         """Its socket is closed."""
         if newcomer:
-            self.newcomers -= 1
-        remaining = self._of[address] - 1
-        if remaining:
-            self._of[address] = remaining
-        else:
-            del self._of[address]
+            self.admitted(address)
+        _take(self._of, address)
+
+    def _has_room_for(self, address: str) -> bool:
+        limits = self.limits
+        strangers = self._newcomers_of.get(address, 0)
+        return _below(self._of.get(address, 0), limits.of_one_address) and _below(strangers, limits.newcomers_of_one_address)
 
     def _at_rate(self, address: str, now: float) -> bool:
         if self.limits.accepts_a_second is None:
@@ -75,6 +94,16 @@ class Door:
             self._recent.clear()
         self._recent[address] = self._recent.get(address, 0) + 1
         return self._recent[address] <= self.limits.accepts_a_second
+
+
+def _add(counts: dict[str, int], address: str) -> None:
+    counts[address] = counts.get(address, 0) + 1
+
+
+def _take(counts: dict[str, int], address: str) -> None:
+    counts[address] -= 1
+    if not counts[address]:
+        del counts[address]
 
 
 def _below(count: int, limit: int | None) -> bool:

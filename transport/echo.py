@@ -4,7 +4,7 @@ import sys
 
 import trio
 
-from transport.door import Door, DoorLimits
+from transport.door import UNLIMITED, Door
 from transport.listener import Listener, open_sockets
 from transport.websocket.connection import Connection
 from transport.websocket.frames import TEXT, Event
@@ -30,7 +30,7 @@ class Echo:
 async def echo(port: int, max_message: int = MAX_MESSAGE, max_fragments: int = MAX_FRAGMENTS) -> None:
     """Serve on 127.0.0.1 until cancelled; prints `ready ws://...` on a line of its own. Port 0 picks one."""
     sockets = open_sockets("127.0.0.1", port)
-    door = Door(DoorLimits(accepts_a_second=None, of_one_address=None, newcomers=None))
+    door = Door(UNLIMITED)
     hub = Hub(Echo(), door, max_message=max_message, max_fragments=max_fragments, spoken=None)
     async with trio.open_nursery() as nursery:
         await nursery.start(hub.run)

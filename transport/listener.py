@@ -10,6 +10,7 @@ from typing import Final
 import trio
 
 from transport.door import Door
+from transport.origins import EVERYBODY, Origins
 from transport.replay import ReplayStream, ReplayTLSStream
 from transport.websocket.handshake import NOT_FOUND, Head, Refused, Upgrade, read_head, upgrade
 from transport.websocket.hub import Hub
@@ -67,6 +68,7 @@ class Listener:
         door: Door,
         path: str | None = "/ws",
         tls: ssl.SSLContext | None = None,
+        origins: Origins = EVERYBODY,
     ) -> None:
         """`serve_http` None: only WebSockets, anything else is refused. `path` None: WebSockets at any path. Closes the sockets when it ends."""
         self._sockets = sockets
@@ -75,6 +77,7 @@ class Listener:
         self._door = door
         self._path = None if path is None else path.encode()
         self._tls = tls
+        self._origins = origins
         self._accepting = trio.CancelScope()
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
@@ -164,7 +167,7 @@ class Listener:
 
     async def _judged(self, head: Head, stream: trio.abc.Stream) -> Upgrade | None:
         try:
-            return upgrade(head.checked(), spoken=self._hub.spoken)
+            return upgrade(head.checked(), spoken=self._hub.spoken, origins=self._origins)
         except Refused as refused:
             await _answer_and_close(stream, refused.response)
             return None
@@ -188,7 +191,7 @@ class _Visit:
 
     def admitted(self) -> None:
         self._newcomer = False
-        self._door.admitted()
+        self._door.admitted(self.address)
 
     def over(self) -> bool:
         """Count it out, unless the hub now counts it."""

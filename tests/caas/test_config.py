@@ -16,6 +16,8 @@ def test_the_command_line_beats_the_environment_beats_the_file(tmp_path: Path) -
 
 @pytest.mark.parametrize(("environment", "says"), [
     ({"CAAS_PORT": "many"}, "CAAS_PORT=many"), ({"CAAS_PORT": "70000"}, "CAAS_PORT=70000"), ({"CAAS_WORKERS": "0"}, "CAAS_WORKERS=0"),
+    ({"CAAS_ORIGINS": "https://a.example, https://B.example"}, "CAAS_ORIGINS=https://a.example,https://B.example"),
+    ({"CAAS_ORIGINS": "https://a.example/"}, "CAAS_ORIGINS=https://a.example/"), ({"CAAS_ORIGINS": "a.example"}, "CAAS_ORIGINS=a.example"),
     ({"CAAS_BACKEND": "floppy"}, "CAAS_BACKEND=floppy"), ({"CAAS_LOG_LEVEL": "loud"}, "CAAS_LOG_LEVEL=loud"),
 ])
 def test_a_bad_value_is_refused_with_its_place(environment: dict[str, str], says: str) -> None:
@@ -31,11 +33,19 @@ def test_a_bad_file_is_refused_with_the_line(tmp_path: Path, text: str, says: st
         read_config({}, file)
 
 
+def test_a_list_is_a_list_in_the_file_and_has_commas_in_the_environment(tmp_path: Path) -> None:
+    file = tmp_path / "caas.toml"
+    file.write_text("origins = ['https://a.example', 'http://localhost:5173']")
+    assert read_config({}, file).origins == ("https://a.example", "http://localhost:5173")
+    assert read_config({"CAAS_ORIGINS": "https://b.example, capacitor://localhost,"}, file).origins == ("https://b.example", "capacitor://localhost")
+    assert read_config({"CAAS_ORIGINS": ""}, file).origins == ()
+
+
 def test_a_file_that_was_asked_for_must_be_there(tmp_path: Path) -> None:
     with pytest.raises(BadConfig, match="no such file"):
         read_config({}, tmp_path / "none.toml")
 
 
 def test_a_worker_is_given_the_same(tmp_path: Path) -> None:
-    config = Config(data=tmp_path, port=7, limits=False, dev=True, drain_s=1.5)
+    config = Config(data=tmp_path, port=7, limits=False, dev=True, drain_s=1.5, origins=("https://a.example", "*"))
     assert read_config(to_environment(config)) == config

@@ -10,13 +10,13 @@ from typing import Any, ClassVar
 import pytest
 import trio
 
-from transport.door import Door, DoorLimits
+from transport.door import UNLIMITED, Door, DoorLimits
 from transport.listener import Listener, open_sockets
+from transport.origins import EVERYBODY, Origins
 from transport.websocket.connection import Connection
 from transport.websocket.frames import BINARY, CLOSE, TEXT, Event
 from transport.websocket.hub import Hub
 
-UNLIMITED = DoorLimits(accepts_a_second=None, of_one_address=None, newcomers=None)
 KEY = b"\x11\x22\x33\x44"
 
 
@@ -82,13 +82,14 @@ async def open_server(
     serve_http: Any = None,
     path: str | None = "/ws",
     tls: ssl.SSLContext | None = None,
+    origins: Origins = EVERYBODY,
     **options: Any,
 ) -> AsyncIterator[Server]:
     handler = Recorder() if answer is None else Recorder(answer)
     door = Door(limits)
     hub = Hub(handler, door, **options)
     sockets = open_sockets("127.0.0.1", 0)
-    listener = Listener(sockets, hub, serve_http, door=door, path=path, tls=tls)
+    listener = Listener(sockets, hub, serve_http, door=door, path=path, tls=tls, origins=origins)
     port = sockets[0].getsockname()[1]
     async with trio.open_nursery() as nursery:
         await nursery.start(hub.run)

@@ -6,6 +6,7 @@ import struct
 import pytest
 import trio
 
+from transport.websocket.connection import FRAMES_AT_ONCE
 from transport.websocket.frames import CLOSE, PING, PONG, TEXT
 from transport.websocket.handshake import MAX_HEAD
 from transport.websocket.reader import FrameReader
@@ -105,6 +106,53 @@ async def test_a_ping_a_second_is_no_flood(wire, autojump_clock):
                 await client.frame(PONG, b"")
             assert got == (PONG, b"ours")
             await trio.sleep(1.01)
+
+
+async def test_more_than_a_thousand_frames_at_once_are_closed_with_4429(wire, mock_clock):
+    async with wire.server(frames_at_once=FRAMES_AT_ONCE) as server:
+        client = await wire.dial(server.port)
+        await client.send(wire.masked(TEXT, b"x") * 1_000)
+        await server.handler.until(lambda: len(server.handler.received) == 1_000)
+        await client.send(wire.masked(TEXT, b"one more"))
+        assert await client.receive_close() == (4429, "too_many")
+        assert len(server.handler.received) == 1_000
+
+
+async def test_200_frames_a_second_are_taken_for_ever_and_a_thousand_after_a_rest(wire, autojump_clock):
+    async with wire.server(frames_at_once=FRAMES_AT_ONCE) as server:
+        client = await wire.dial(server.port)
+        connection = await server.handler.first()
+        for burst in [200] * 60 + [0] * 10 + [1_000]:
+            expected = len(server.handler.received) + burst
+            await client.send(wire.masked(TEXT, b"x") * burst)
+            with trio.fail_after(5):
+                await server.handler.until(lambda expected=expected: len(server.handler.received) == expected)
+            connection.unanswered = 0  # this client answers no pings
+            await trio.sleep(1)
+        assert not connection.outbox.closed
+
+
+async def test_300_frames_a_second_are_too_many_before_long(wire, autojump_clock):
+    async with wire.server(frames_at_once=FRAMES_AT_ONCE) as server:
+        client = await wire.dial(server.port)
+        connection = await server.handler.first()
+        with trio.fail_after(13):
+            while not connection.outbox.closed:
+                await client.send(wire.masked(TEXT, b"x") * 300)
+                await trio.sleep(1)
+        assert server.handler.ended == [(1, 4429)]
+
+
+async def test_every_fragment_counts_as_a_frame_and_what_it_holds_does_not_matter(wire, mock_clock):
+    async with wire.server(frames_at_once=FRAMES_AT_ONCE) as server:
+        pieces, large = await wire.dial(server.port), await wire.dial(server.port)
+        await large.send(wire.masked(TEXT, b"[" + b"{}," * 20_000 + b"{}]") * 20)
+        await server.handler.until(lambda: len(server.handler.received) == 20)
+        message = wire.masked(TEXT, b"", fin=False) + EMPTY_FRAGMENT * 30 + wire.masked(0, b"end")
+        await pieces.send(message * 31)
+        await server.handler.until(lambda: len(server.handler.received) == 51)
+        await pieces.send(message)
+        assert await pieces.receive_close() == (4429, "too_many")
 
 
 async def test_pings_that_are_never_read_cost_no_more_than_the_budget(wire):

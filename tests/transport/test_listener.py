@@ -1,5 +1,6 @@
 """One port for everything: whose a connection is, who may come in, TLS, and REST beside it."""
 
+import resource
 import ssl
 
 import pytest
@@ -8,6 +9,7 @@ import trio_websocket
 import trustme
 
 from transport.asgi import open_asgi
+from transport.door import UNLIMITED, Door, DoorLimits
 from transport.listener import open_sockets
 from transport.websocket.frames import TEXT
 
@@ -211,6 +213,37 @@ async def test_strangers_are_bounded_until_they_are_admitted(wire):
         server.handler.connections[0].admitted()  # once is enough
         assert server.door.newcomers == 1
         await wire.dial(server.port)
+
+
+async def test_strangers_of_one_address_are_bounded_until_they_are_admitted(wire):
+    async with wire.server(limits=wire.limits(newcomers_of_one_address=2, accepts_a_second=None)) as server:
+        server.handler.opened = lambda connection: server.handler.connections.append(connection)
+        first, _ = await wire.dial(server.port), await wire.connect(server.port)
+        assert await refused(wire, server)
+        await wire.dial(server.port, address="127.0.0.2")
+        server.handler.connections[0].admitted()
+        second = await wire.dial(server.port)
+        assert await refused(wire, server)
+        await second.stream.aclose()
+        await server.handler.until(lambda: bool(server.handler.ended))
+        await wire.dial(server.port)
+        await first.stream.aclose()
+        await server.handler.until(lambda: len(server.handler.ended) == 2)
+        assert await refused(wire, server)  # the one who left was known: the strangers are as many as before
+
+
+def test_strangers_take_a_fifth_of_the_sockets_at_most(monkeypatch):
+    monkeypatch.setattr(resource, "getrlimit", lambda which: (1_000, 1_000))
+    door = Door(DoorLimits(accepts_a_second=None))
+    came = [door.enter(f"10.0.0.{number % 200}", 50 + number, 0.0) for number in range(300)]
+    assert sum(came) == 1_000 * 0.9 * 0.2
+    assert Door(UNLIMITED).enter("10.0.0.1", 50, 0.0)
+
+
+def test_without_limits_only_the_descriptors_count(monkeypatch):
+    monkeypatch.setattr(resource, "getrlimit", lambda which: (1_000, 1_000))
+    door = Door(UNLIMITED)
+    assert sum(door.enter("10.0.0.1", descriptor, 0.0) for descriptor in range(1_000)) == 900
 
 
 async def test_descriptors_are_kept_back(wire):

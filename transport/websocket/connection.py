@@ -17,6 +17,10 @@ CLOSING_S: Final = 5.0
 PINGS: Final = 10
 PINGS_S: Final = 10.0
 """More than PINGS pings (or unasked pongs) in PINGS_S seconds: closed with 4429."""
+FRAMES_A_SECOND: Final = 200
+FRAMES_AT_ONCE: Final = 1_000
+"""A connection may have saved up so many frames; whoever sends more is closed with 4429. A batch is one frame, each fragment one more."""
+_FRAMES_IN_HAND: Final = 100
 
 TOO_MANY: Final = 4429
 INTERNAL: Final = 1011
@@ -47,8 +51,8 @@ _OPEN, _CLOSING, _LEAVING, _GONE = range(4)
 class Connection:
     """What the handler holds. `state` is its own; the rest it only reads."""
 
-    __slots__ = ("_hub", "_newcomer", "_phase", "_pings", "_pings_since", "_reader", "_told", "headers", "id", "outbox", "paused",
-                 "peer", "slot", "state", "subprotocol", "unanswered")  # fmt: skip
+    __slots__ = ("_hub", "_in_hand", "_newcomer", "_phase", "_pings", "_pings_since", "_reader", "_saved", "_saved_at", "_told", "headers",
+                 "id", "outbox", "paused", "peer", "slot", "state", "subprotocol", "unanswered")  # fmt: skip
 
     outbox: Outbox
 
@@ -58,6 +62,9 @@ class Connection:
         self._phase = _OPEN
         self._told = False  # the handler knows that it ended
         self._newcomer = True
+        self._in_hand = 0  # frames that it may send before anybody looks at the clock
+        self._saved = hub.frames_at_once  # frames that it may send besides, as of...
+        self._saved_at = 0.0
         self._pings = 0
         self._pings_since = 0.0
         self.id = hub.next_id()
@@ -88,7 +95,7 @@ class Connection:
         """The handler knows who this is: it counts no longer among the strangers that the listener bounds."""
         if self._newcomer:
             self._newcomer = False
-            self._hub.door.admitted()
+            self._hub.door.admitted(self.peer)
 
     def pause(self) -> None:
         """Read no more for now: the peer is held back by TCP."""
@@ -120,8 +127,15 @@ class Connection:
 
     def received(self, data: bytes) -> None:
         """Bytes from the peer."""
-        events = self._reader.feed(data)
-        if self._reader.attention:
+        reader = self._reader
+        events = reader.feed(data)
+        self._in_hand -= len(events)
+        if reader.attention:
+            self._in_hand -= reader.continued
+            reader.continued = 0
+        if self._in_hand < 0:
+            self._take_in_hand()
+        if reader.attention:
             self._attend(events)
         elif events:
             self._deliver(events)
@@ -197,6 +211,15 @@ class Connection:
             self.unanswered = 0
         elif self._within_budget() and opcode == PING:
             self.outbox.send_frames(frame(PONG, payload))
+
+    def _take_in_hand(self) -> None:
+        """A hundred frames at a time are taken from what was saved up, so that a read costs a subtraction and a comparison."""
+        now = trio.current_time()
+        saved = min(self._hub.frames_at_once, self._saved + (now - self._saved_at) * FRAMES_A_SECOND) + self._in_hand
+        if saved < 0:
+            self.outbox.close(TOO_MANY, "too_many")
+        self._in_hand = int(min(max(saved, 0), _FRAMES_IN_HAND))
+        self._saved, self._saved_at = saved - self._in_hand, now
 
     def _within_budget(self) -> bool:
         now = trio.current_time()

@@ -8,6 +8,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from transport.origins import EVERYBODY, Origins
+
 MAX_HEAD: Final = 8_192
 """Bytes of request line and headers together."""
 
@@ -21,6 +23,7 @@ _REQUEST_LINE = re.compile(r"([!#$%&'*+\-.^_`|~0-9A-Za-z]+) ([!-~]+) HTTP/1\.([0
 _FORBIDDEN = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _PHRASES = {
     400: "Bad Request",
+    403: "Forbidden",
     404: "Not Found",
     405: "Method Not Allowed",
     408: "Request Timeout",
@@ -99,7 +102,7 @@ def _asks_for(path: bytes, data: bytes) -> bool | None:
     return None if path.startswith(found) and not whole and len(found) == len(target) else False
 
 
-def upgrade(head: bytes, *, spoken: Sequence[str] | None = SUBPROTOCOLS) -> Upgrade:
+def upgrade(head: bytes, *, spoken: Sequence[str] | None = SUBPROTOCOLS, origins: Origins = EVERYBODY) -> Upgrade:
     """Accept or refuse a head that ends with its empty line. `spoken` None takes the first subprotocol offered. Raises Refused."""
     method, target, minor, headers = _parse(head)
     if method != "GET":
@@ -112,6 +115,8 @@ def upgrade(head: bytes, *, spoken: Sequence[str] | None = SUBPROTOCOLS) -> Upgr
         raise Refused(426, "this is a WebSocket")
     if headers.get("sec-websocket-version") != "13":
         raise Refused(426, "version 13 is spoken here")
+    if not origins.allow(headers.get("origin"), headers["host"]):
+        raise Refused(403, "pages of this origin may not connect: the server's setting `origins` lists those that may")
     key = _checked_key(headers.get("sec-websocket-key", ""))
     subprotocol = _choose(headers.get("sec-websocket-protocol", ""), spoken)
     kept = {name: headers[name] for name in _KEPT if name in headers}

@@ -3,6 +3,7 @@
 import logging
 import socket
 from collections.abc import Sequence
+from math import inf
 from typing import TYPE_CHECKING, Final
 
 import trio
@@ -40,13 +41,16 @@ class Hub:
         max_message: int = MAX_MESSAGE,
         max_fragments: int = MAX_FRAGMENTS,
         spoken: Sequence[str] | None = SUBPROTOCOLS,
+        frames_at_once: float = inf,
     ) -> None:
-        """`spoken` None takes every connection, whatever subprotocol it offers."""
+        """`spoken` None takes every connection, whatever subprotocol it offers. `frames_at_once`: what a connection may save up of the
+        frames that it may send (connection.py); without it their number is not limited."""
         self.handler = handler
         self.door = door
         self.max_message = max_message
         self.max_fragments = max_fragments
         self.spoken = spoken
+        self.frames_at_once = frames_at_once
         self.flusher = Flusher(self._tell, max(MOST_WAITING, 4 * max_message))
         self.poller = Poller(self.flusher)
         self.closing: dict[Connection, float] = {}

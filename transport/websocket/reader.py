@@ -26,14 +26,16 @@ class FrameReader:
     """The receiving half of one connection. After CLOSE or BROKEN it has said its last word and ignores what follows."""
 
     __slots__ = ("_control", "_decoder", "_done", "_fin", "_fragments", "_held", "_key", "_kind", "_left", "_max_fragments", "_max_message",
-                 "_message", "_opcode", "attention")  # fmt: skip
+                 "_message", "_opcode", "attention", "continued")  # fmt: skip
 
     def __init__(self, max_message: int = MAX_MESSAGE, max_fragments: int = MAX_FRAGMENTS) -> None:
         """Bytes of one message, and the frames it may come in; more is answered with 1009."""
         self._max_message = max_message
         self._max_fragments = max_fragments
         self.attention = False
-        """The last feed held something else than messages."""
+        """The last feed held something else than messages in one piece."""
+        self.continued = 0
+        """Frames that went on with a message: whoever counts them sets it back. A feed that had some has `attention`."""
         self._done = False
         self._held = b""  # a header that has not come whole
         self._opcode = _NONE  # of the frame begun, whose header is read and whose payload is not
@@ -143,7 +145,10 @@ class FrameReader:
         if self._opcode >= CLOSE:
             self._control = bytearray()
             return
-        if self._opcode != CONTINUATION:
+        if self._opcode == CONTINUATION:
+            self.continued += 1
+            self.attention = True
+        else:
             self._kind = self._opcode
             self._fragments = 0
             self._message = bytearray()
