@@ -123,12 +123,9 @@ class Room(Actor[Message]):
             self._house.spread.gone(worker, self._key)
 
     def _needs_fold(self, message: Message) -> bool:
-        if isinstance(message, Signal):
-            return self._ephemeral.needs_fold(message)
-        return not isinstance(message, Unlisten | Gone | Rung)
+        return self._ephemeral.needs_fold(message) if isinstance(message, Signal) else not isinstance(message, Unlisten | Gone | Rung)
 
     def _handle(self, message: Message) -> object:
-        assert self._fold is not None or not self._needs_fold(message)
         match message:
             case Submit():
                 return self._submit(message)
