@@ -1,22 +1,16 @@
 """The command line. What it does not need it does not import: the parent of the workers stays small and starts at once."""
 
 import sys
-from pathlib import Path
-from typing import Annotated, Any, Literal
 
-from cyclopts import App, Parameter
+from cyclopts import App, CycloptsError
 
 from caas import __version__
-from caas.config import BadConfig, Config, read_config
+from caas.options import ConfigFile, Data, Limits, Mistake, Port, Switch, Workers, config_of
 
 app = App(name="caas", version=__version__, help="Chat as a service, self-hosted.")
-
-Switch = Literal["on", "off"]
-Data = Annotated[Path | None, Parameter(help="Folder for everything that lasts (CAAS_DATA).")]
-Port = Annotated[int | None, Parameter(help="Port to listen on; 0 picks a free one (CAAS_PORT).")]
-Workers = Annotated[int | None, Parameter(help="Worker processes (CAAS_WORKERS).")]
-Limits = Annotated[Switch, Parameter(help="off: lift rates, counts per user and address, and the accept rate.")]
-ConfigFile = Annotated[Path | None, Parameter(name="--config", help="A caas.toml.")]
+app.command("caas.apps:app", name="app", help="Applications: the tenants of this set-up.")
+app.command("caas.keys:app", name="keys", help="An application's secret keys, and the keys it signs user tokens with.")
+app.command("caas.tokens:token", name="token", help="Print a user token and a refresh token, to try things out.")
 
 
 @app.command
@@ -24,8 +18,8 @@ def dev(*, port: Port = None, data: Data = None, workers: Workers = None, limits
     """Start the development set-up: application `dev`, users alice, bob and carol, and a page at / to chat on."""
     from caas.processes import run_workers
 
-    return run_workers(_config(None, port=port, data=data, workers=workers, limits=_lifted(limits), dev=True, host="127.0.0.1",
-                               log_format="console", log_level="warning"))
+    return run_workers(config_of(None, port=port, data=data, workers=workers, limits=_lifted(limits), dev=True, host="127.0.0.1",
+                                 log_format="console", log_level="warning"))
 
 
 @app.command
@@ -33,7 +27,7 @@ def serve(*, port: Port = None, data: Data = None, workers: Workers = None, host
     """Serve, with workers under our own supervision."""
     from caas.processes import run_workers
 
-    return run_workers(_config(config, port=port, data=data, workers=workers, host=host))
+    return run_workers(config_of(config, port=port, data=data, workers=workers, host=host))
 
 
 @app.command
@@ -41,15 +35,7 @@ def worker(*, config: ConfigFile = None) -> int:
     """Be one worker: join the node's ring, share the port, leave drained on SIGTERM. For systemd, Kubernetes or a Procfile."""
     from caas.worker import run
 
-    return run(_config(config))
-
-
-@app.command
-def application(name: str, *, environment: Literal["live", "test"] = "live", data: Data = None, config: ConfigFile = None) -> int:
-    """Make an application, and print its keys. The secret key is shown this once. The server may be running."""
-    from caas.applications import make_application
-
-    return make_application(_config(config, data=data), name, environment)
+    return run(config_of(config))
 
 
 @app.command
@@ -67,7 +53,7 @@ def tree(*, data: Data = None, config: ConfigFile = None) -> int:
     """Print the live supervision tree of every worker of this node, with mailbox depths."""
     from caas.tree import show_trees
 
-    return show_trees(_config(config, data=data).data)
+    return show_trees(config_of(config, data=data).data)
 
 
 @app.command
@@ -80,17 +66,20 @@ def _lifted(limits: Switch) -> bool | None:
     return False if limits == "off" else None
 
 
-def _config(file: Path | None, **given: Any) -> Config:
-    try:
-        return read_config(file=file, **given)
-    except BadConfig as bad:
-        sys.exit(f"caas: {bad}")
-
-
 def main() -> None:
-    """The `caas` command."""
-    result = app()
+    """The `caas` command. Exit codes: 0 done, 1 it failed, 2 it was asked for something that cannot be."""
+    try:
+        result = app(sys.argv[1:], exit_on_error=False, print_error=False)
+    except Mistake as mistake:
+        result = _mistaken(str(mistake))
+    except CycloptsError as error:
+        result = _mistaken(" ".join(str(error).split()) + " `caas --help` shows what there is.")
     sys.exit(result if isinstance(result, int) else 0)
+
+
+def _mistaken(line: str) -> int:
+    print(f"caas: {line}", file=sys.stderr)
+    return 2
 
 
 if __name__ == "__main__":

@@ -12,6 +12,6 @@ EVERY_MS: Final = 60_000
 
 async def note_use(documents: Documents, collection: str, held: Held, now_ms: int) -> None:
     """Write it down, unless that was done less than a minute ago. A full disk keeps nobody out."""
-    if now_ms - held.doc["last_used_at"] >= EVERY_MS:
+    if now_ms - held.doc.get("last_used_at", 0) >= EVERY_MS:
         with contextlib.suppress(StorageError):
             await documents.put(SYSTEM, collection, held.key, {**held.doc, "last_used_at": now_ms}, version(held.place.offset + 1))

@@ -1,4 +1,6 @@
-"""The verbs of applications: create and get. They belong to the set-up itself, for they are looked up before a tenant is known."""
+"""The verbs of applications: create, get and list. They belong to the set-up itself, for they are looked up before a tenant is known."""
+
+from collections.abc import Sequence
 
 import msgspec
 
@@ -10,6 +12,7 @@ from services.scope import SYSTEM
 from storage.ports.documents import Documents, version
 
 _APPLICATIONS = "applications"
+_PAGE = 100
 
 
 class Applications:
@@ -32,6 +35,13 @@ class Applications:
         """The application with this id."""
         held = await self._documents.get(SYSTEM, _APPLICATIONS, application)
         return None if held is None else msgspec.convert(held.doc, Application)
+
+    async def list(self) -> Sequence[Application]:
+        """All of them, oldest first."""
+        found: list[Application] = []
+        while some := await self._documents.find(SYSTEM, _APPLICATIONS, "all", (), after=found[-1].id if found else None, limit=_PAGE):
+            found += [msgspec.convert(held.doc, Application) for held in some]
+        return sorted(found, key=lambda one: (one.created_at, one.id))
 
     def _made(self, application: str, name: str, environment: Environment) -> Application:
         publishable = DEV_PUBLISHABLE if application == DEV else make_key(environment, "pk", self._rng).text

@@ -1,14 +1,14 @@
 """The book of users: the documents, written by whoever is first, and the entry in the application's conversation that says so."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import msgspec
 
 from protocol.errors import Refused
 from protocol.ids import derived_act
 from protocol.world import Clock, Rng
-from services.acts import Act, Rooms
+from services.acts import Act, Verdict
 from services.chance import base32
 from services.recent import Recent
 from services.scope import Scope
@@ -35,10 +35,18 @@ class Written(NamedTuple):
     answer: dict[str, Any]
 
 
+class Teller(Protocol):
+    """Where changes are told."""
+
+    async def submit(self, scope: Scope, act: Act) -> Verdict:
+        """Have an act decided. Raises Refused."""
+        ...
+
+
 class UserBook:
     """Users of every application."""
 
-    def __init__(self, documents: Documents, rooms: Rooms, tenants: Tenants, clock: Clock, rng: Rng) -> None:
+    def __init__(self, documents: Documents, rooms: Teller, tenants: Tenants, clock: Clock, rng: Rng) -> None:
         self._documents, self._rooms, self._tenants, self._clock, self._rng = documents, rooms, tenants, clock, rng
         self._acts = UserActs(documents)
         self._internal: Recent[tuple[str, str], str] = Recent(_MOST_CACHED)  # a name once given stays

@@ -9,13 +9,12 @@ from protocol import replies
 from protocol.errors import Refused
 from protocol.ids import is_user_id
 from protocol.world import Clock, Rng
-from services.acts import Rooms
 from services.commands import command
 from services.conversations.rules import check_custom, check_users, checked_op, make_cursor, page_size, read_cursor
 from services.scope import Scope
 from services.tenants import Tenants
 from services.users import rules
-from services.users.book import USERS, UserBook, as_user
+from services.users.book import USERS, Teller, UserBook, as_user
 from services.users.model import Get, List, Profile, Put, Show, Update, User
 from storage.ports.documents import Documents
 
@@ -23,7 +22,7 @@ from storage.ports.documents import Documents
 class Users:
     """Users of every application. The first argument says of which."""
 
-    def __init__(self, documents: Documents, rooms: Rooms, tenants: Tenants, clock: Clock, rng: Rng) -> None:
+    def __init__(self, documents: Documents, rooms: Teller, tenants: Tenants, clock: Clock, rng: Rng) -> None:
         self._documents, self._tenants, self._clock = documents, tenants, clock
         self._book = UserBook(documents, rooms, tenants, clock, rng)
 

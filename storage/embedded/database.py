@@ -10,10 +10,12 @@ from collections.abc import Iterator
 from contextlib import closing
 from importlib.resources import files
 from importlib.resources.abc import Traversable
+from pathlib import Path
 from typing import NamedTuple
 
 from storage.embedded.errors import Fatal, Unfit
 from storage.embedded.folder import Folder
+from storage.embedded.indexing import keep_indexes
 from storage.ports.entry import Place
 
 _PRAGMAS: dict[str, str | int] = {
@@ -77,6 +79,7 @@ def prepare(folder: Folder, partitions: int, setup: str) -> Settings:
         migrate(connection)
         settings = _settle(connection, partitions, setup)
         _begin_anew(folder, connection)
+        keep_indexes(connection)
     _sync_folder(folder)
     return settings
 
@@ -120,6 +123,19 @@ def raise_generation(folder: Folder, *, lost: bool) -> Settings:
         connection.execute("UPDATE settings SET value = value + ? WHERE name = 'epoch'", (int(lost),))
         connection.execute("COMMIT")
         return read_settings(connection)
+
+
+def partitions_of(path: Path) -> int | None:
+    """How many partitions the data in a folder was made with; None where there is none yet, or it cannot be read."""
+    database = Folder(path).database
+    if not database.exists():
+        return None
+    try:
+        with closing(sqlite3.connect(f"{database.absolute().as_uri()}?mode=ro", uri=True)) as connection:
+            found = connection.execute("SELECT value FROM settings WHERE name = 'partitions'").fetchone()
+    except sqlite3.Error:
+        return None
+    return int(found[0]) if found else None
 
 
 def read_settings(connection: sqlite3.Connection) -> Settings:

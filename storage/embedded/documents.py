@@ -6,9 +6,10 @@ from functools import partial
 from typing import Any
 
 from storage.embedded.desk import Desk
+from storage.embedded.indexing import decode, equal_bytes
 from storage.embedded.readers import Readers
 from storage.embedded.statements import marks
-from storage.embedded.transaction import Packed, Transaction, decode, equal_bytes, pack
+from storage.embedded.transaction import Packed, Transaction, pack
 from storage.ports.documents import INDEXES, Document, Held
 from storage.ports.entry import Place
 from storage.ports.log import Change

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from storage.embedded.database import Settings
+from storage.embedded.indexing import decode
 from storage.embedded.statements import marks
-from storage.embedded.transaction import decode
 from storage.ports.entry import NOWHERE, Place
 from storage.ports.log import Loaded, Row, Stored, StoredRow
 

@@ -1,26 +1,21 @@
 """What a write transaction has at hand: the connection, the numbers of names, and the way to write documents."""
 
 import sqlite3
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
-
-import msgspec
+from collections.abc import Iterable
+from typing import NamedTuple
 
 from storage.embedded.database import Settings
+from storage.embedded.indexing import INDEX, encode, index_rows
 from storage.embedded.numbers import Numbers
 from storage.embedded.statements import write_rows
-from storage.ports.documents import INDEXES, Document, Index
+from storage.ports.documents import INDEXES
 from storage.ports.entry import Place
 from storage.ports.log import Change
-
-encode = msgspec.msgpack.Encoder().encode
-decode = msgspec.msgpack.Decoder().decode
 
 _PUT = "INSERT INTO documents (collection, key, generation, offset, item, doc)"
 _FORWARD = """ON CONFLICT (collection, key) DO UPDATE SET generation = excluded.generation, offset = excluded.offset, item = excluded.item,
     doc = excluded.doc WHERE (generation, offset, item) < (excluded.generation, excluded.offset, excluded.item)"""
 _HELD = "SELECT generation, offset, item, doc FROM documents WHERE collection = ? AND key = ?"
-_INDEX = "INSERT OR IGNORE INTO document_index (collection, name, equal, ordered, key)"
 _UNINDEX = "DELETE FROM document_index WHERE collection = ? AND name = ? AND equal = ? AND ordered = ? AND key = ?"
 
 
@@ -37,11 +32,6 @@ class Packed(NamedTuple):
 def pack(change: Change) -> Packed:
     """Raises TypeError for what msgpack cannot hold."""
     return Packed(change.tenant, change.collection, change.key, None if change.doc is None else encode(change.doc), change.place)
-
-
-def equal_bytes(values: Sequence[str | int]) -> bytes:
-    """The values of an index's equal fields as one key; msgpack puts the length before each."""
-    return encode(tuple(values))
 
 
 class Transaction:
@@ -78,11 +68,11 @@ class Transaction:
             return False
         self.connection.execute(f"{_PUT} VALUES (?, ?, ?, ?, ?, ?) {_FORWARD}", (collection, change.key, *change.place, change.data))
         if indexes := INDEXES.get(change.collection):
-            before = set() if held is None else set(_index_rows(indexes, collection, change.key, held[3]))
-            after = set(_index_rows(indexes, collection, change.key, change.data))
+            before = set() if held is None else set(index_rows(indexes, collection, change.key, held[3]))
+            after = set(index_rows(indexes, collection, change.key, change.data))
             for row in before - after:
                 self.connection.execute(_UNINDEX, row)
-            write_rows(self.connection, _INDEX, list(after - before))
+            write_rows(self.connection, INDEX, list(after - before))
         return True
 
     def put_all(self, changes: Iterable[Packed]) -> None:
@@ -97,12 +87,3 @@ class Transaction:
         rows = [(numbers[change.tenant, change.collection], change.key, *change.place, change.data) for change in plain]
         rows.sort(key=lambda row: row[:5])
         write_rows(self.connection, _PUT, rows, _FORWARD)
-
-
-def _index_rows(indexes: Mapping[str, Index], collection: int, key: str, data: bytes | None) -> Iterable[tuple[int, str, bytes, str | int, str]]:
-    doc: Document = {} if data is None else decode(data)
-    for name, index in indexes.items():
-        equal: list[Any] = [doc.get(field) for field in index.equal]
-        ordered = doc.get(index.order) if index.order else key
-        if data is not None and ordered is not None and None not in equal:
-            yield collection, name, equal_bytes(equal), ordered, key

@@ -30,6 +30,7 @@ INDEXES: Mapping[str, Mapping[str, Index]] = {
     "memberships": {"of_user": Index(("user",)), "of_conversation": Index(("conversation",), "joined")},
     "blocks": {"of_user": Index(("user",), "seq")},
     "sessions": {"of_user": Index(("user",))},
+    "applications": {"all": Index(())},
     "api_keys": {"of_application": Index(("application",))},
     "token_keys": {"of_application": Index(("application",))},
 }

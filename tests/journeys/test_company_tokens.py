@@ -1,6 +1,8 @@
 """A company signs its users' tokens by itself: registered, let in over two workers, cut off within a second of the end, also after a restart."""
 
 import json
+import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -112,6 +114,10 @@ async def test_a_companys_own_tokens(tmp_path: Path) -> None:
         kept = Backend(base)
         alice = kept.token("alice")
         assert call(base, "GET", "/users/alice", bearer=alice)[0] == 200
+
+        other = Backend(base)
+        revoke = [sys.executable, "-m", "caas", "keys", "revoke", "dev", other.kid, "--data", str(data)]
+        assert await connected(base, [other.token("emil", number) for number in range(4)], lambda: subprocess.run(revoke, check=True)) == [4503] * 4
     with serving(data) as base:
         for token in (first, emil, late):
             assert call(base, "GET", "/users/dora", bearer=token)[1]["code"] == "token_invalid"

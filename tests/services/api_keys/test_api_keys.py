@@ -88,11 +88,61 @@ async def test_a_revoked_key_is_refused_here_at_once_and_elsewhere_within_a_seco
     assert await worker.api_keys.list(Scope(shop.id)) == []
 
 
-async def test_an_application_has_twenty_keys_at_most(worker):
-    shop = await worker.applications.create("Shop")
-    for _ in range(20):
+async def test_an_application_has_two_keys_at_most(worker):
+    shop, other = await worker.applications.create("Shop"), await worker.applications.create("Other")
+    for _ in range(2):
         await worker.api_keys.create(shop)
     assert await refused(worker.api_keys.create(shop)) == "too_many"
+    assert await refused(worker.api_keys.rotate(shop, 0)) == "too_many"
+    assert await worker.api_keys.create(other)
+
+
+async def test_a_rotated_key_works_for_its_grace_and_then_makes_room(worker):
+    shop = await worker.applications.create("Shop")
+    old = await worker.api_keys.create(shop)
+    worker.clock.ms += 1
+    new = await worker.api_keys.rotate(shop, 3_600_000)
+    for key in (old, new):
+        assert await worker.api_keys.authenticate(key, "10.0.0.1") == shop.id
+    assert [key.expires_at for _, key in await worker.api_keys.list(Scope(shop.id))] == [worker.clock.ms + 3_600_000, 0]
+    worker.clock.ms += 3_600_000
+    assert await refused(worker.api_keys.authenticate(old, "10.0.0.1")) == "token_invalid"
+    assert await worker.api_keys.authenticate(new, "10.0.0.1") == shop.id
+    assert [key.last4 for _, key in await worker.api_keys.list(Scope(shop.id))] == [new[-4:]]
+    await worker.api_keys.rotate(shop, 0)
+    worker.clock.ms += 1_000
+    assert await refused(worker.api_keys.authenticate(new, "10.0.0.1")) == "token_invalid"
+    for grace in (-1, 7 * 24 * 3_600_000 + 1):
+        assert await refused(worker.api_keys.rotate(shop, grace)) == "bad_request"
+
+
+async def test_when_a_key_was_last_used_is_known_to_the_minute_and_does_not_bring_it_back(worker):
+    shop = await worker.applications.create("Shop")
+    key = await worker.api_keys.create(shop)
+
+    async def last_used():
+        return [found.last_used_at for _, found in await worker.api_keys.list(Scope(shop.id))]
+
+    assert await last_used() == [0]
+    begun = worker.clock.ms
+    for later, known in ((0, begun), (30_000, begun), (60_000, begun + 60_000)):
+        worker.clock.ms = begun + later
+        await worker.sibling().api_keys.authenticate(key, "10.0.0.1")
+        assert await last_used() == [known]
+    new = await worker.api_keys.rotate(shop, 300_000)
+    worker.clock.ms += 120_000
+    await worker.sibling().api_keys.authenticate(key, "10.0.0.1")
+    worker.clock.ms += 180_000
+    assert await refused(worker.sibling().api_keys.authenticate(key, "10.0.0.1")) == "token_invalid"
+    assert await worker.api_keys.authenticate(new, "10.0.0.1") == shop.id
+
+
+async def test_all_applications_are_listed_oldest_first(worker):
+    made = []
+    for number in range(120):
+        made.append(await worker.applications.create(f"App {number}"))
+        worker.clock.ms += 1
+    assert await worker.sibling().applications.list() == made
 
 
 @pytest.mark.parametrize(("peer", "taken"), [("127.0.0.1", True), ("::1", True), ("::ffff:127.0.0.1", True), ("127.9.9.9", True),
