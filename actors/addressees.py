@@ -15,9 +15,6 @@ class Addressee(Protocol):
     """A connection, as this file sees it."""
 
     @property
-    def name(self) -> str: ...
-
-    @property
     def text(self) -> bool: ...
 
     def send_frames(self, wire: bytes) -> None: ...
@@ -30,24 +27,28 @@ class Addressees:
 
     def __init__(self, frame: Callable[[bytes, bool], bytes]) -> None:
         self._frame = frame
-        self._of: dict[tuple[str, str], dict[str, Addressee]] = {}
+        self._of: dict[str, dict[str, tuple[Addressee, ...]]] = {}  # by tenant and user; nearly all have one, so a tuple is the smallest
 
     def enter(self, tenant: str, user: str, connection: Addressee) -> None:
         """A connection of this user has said a good hello."""
-        self._of.setdefault((tenant, user), {})[connection.name] = connection
+        users = self._of.setdefault(tenant, {})
+        users[user] = (*users.get(user, ()), connection)
 
     def leave(self, tenant: str, user: str, connection: Addressee) -> None:
         """And has ended."""
-        held = self._of.get((tenant, user), {})
-        held.pop(connection.name, None)
-        if not held:
-            self._of.pop((tenant, user), None)
+        users = self._of.get(tenant, {})
+        left = tuple(one for one in users.pop(user, ()) if one is not connection)
+        if left:
+            users[user] = left
+        if not users:
+            self._of.pop(tenant, None)
 
     def deliver(self, key: Key, push: bytes, users: Collection[str], watching: bool) -> None:
         """A push about a conversation, to those connections of these users that watch it, or to those that do not."""
+        here = self._of.get(key.tenant, {})
         binary = text = b""
         for user in users:
-            for connection in self._of.get((key.tenant, user), {}).values():
+            for connection in here.get(user, ()):
                 if connection.watches(key) is not watching:
                     continue
                 if connection.text:

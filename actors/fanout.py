@@ -59,7 +59,7 @@ class Listener(Protocol):
 class Audience:
     """The connections of this worker that watch one conversation. Those in `live` have been sent everything up to `last`."""
 
-    __slots__ = ("ahead", "asking", "begun", "concerned", "early", "ended", "following", "key", "last", "live", "passed", "ready", "rights",
+    __slots__ = ("ahead", "asking", "behind", "concerned", "early", "ended", "following", "key", "last", "live", "passed", "ready", "rights",
                  "watchers")
 
     def __init__(self, key: Key) -> None:
@@ -67,8 +67,8 @@ class Audience:
         self.watchers: dict[Listener, int] = {}  # and the seq at which their room let them read; 0 before the reply
         self.live: dict[Listener, None] = {}
         self.ahead: dict[Listener, int] = {}  # have been sent more than `last`: live when it gets there
-        self.begun: dict[Listener, None] = {}  # have had their reply: live, ahead, or still catching up
-        self.passed: dict[tuple[str, str], int] = {}  # receipts, by (message.read or .delivered, user), while somebody has not begun
+        self.behind: dict[Listener, None] | None = None  # have had their reply and are catching up
+        self.passed: dict[tuple[str, str], int] | None = None  # receipts, by (name of the push, user), while somebody has not begun
         self.ended: dict[str, int] = {}  # users whose reading ended, and at which seq
         self.rights: dict[str, int] = {}  # users whose rights may have changed, and at which seq
         self.concerned: set[str] = set()  # those to be told of it
@@ -78,23 +78,36 @@ class Audience:
         self.ready: trio.Event | None = None
 
     def begin(self, listener: Listener, told: dict[str, Any]) -> None:
-        """Its reply is being made: it gets what is ephemeral from now on, and what passed since it was looked up goes into `told`."""
-        self.begun[listener] = None
-        for (what, user), seq in self.passed.items():
+        """Its reply is being made: receipts that passed since it was looked up go into `told`."""
+        for (what, user), seq in (self.passed or {}).items():
             reached = told[what.removeprefix("message.")]
             reached[user] = max(seq, reached.get(user, 0))
-        if len(self.begun) == len(self.watchers):
-            self.passed.clear()
+        itself = listener not in self.live and listener not in self.ahead and listener not in (self.behind or ())
+        if self.preparing <= itself:
+            self.passed = None
+
+    def wait(self, listener: Listener) -> None:
+        """It has had its reply, and catches up until it joins; what is ephemeral it gets all the same."""
+        self.behind = self.behind or {}
+        self.behind[listener] = None
+
+    @property
+    def preparing(self) -> int:
+        """How many of those who watch have not had their reply."""
+        return len(self.watchers) - len(self.live) - len(self.ahead) - len(self.behind or ())
 
     def note(self, push: bytes) -> None:
         """Something ephemeral passes: remember a receipt for those who have not begun."""
         said = _unpack(push)
         if said["t"] in ("message.read", "message.delivered"):
+            self.passed = self.passed or {}
             told = (said["t"], said["p"]["user"])
             self.passed[told] = max(said["p"]["seq"], self.passed.get(told, 0))
 
     def join(self, listener: Listener, last: int) -> None:
         """Live from now on; it has been sent everything up to `last`, which is not before our own."""
+        if self.behind:
+            self.behind.pop(listener, None)
         if last > self.last:
             self.ahead[listener] = last
         else:
@@ -151,7 +164,7 @@ class Fanout:
 
     def leave(self, audience: Audience, listener: Listener) -> None:
         """The listener watches no more; the last one out ends the audience."""
-        for books in (audience.watchers, audience.live, audience.ahead, audience.begun):
+        for books in (audience.watchers, audience.live, audience.ahead, audience.behind or {}):
             books.pop(listener, None)
         if not audience.watchers and self._audiences.get(audience.key) is audience:
             del self._audiences[audience.key]
@@ -178,10 +191,10 @@ class Fanout:
         audience = self._audiences.get(key)
         if audience is None:
             return
-        if len(audience.begun) < len(audience.watchers):
+        if audience.preparing:
             audience.note(push)
         wire, twin = self._frame(push, False), b""
-        for listener in audience.begun:
+        for listener in (*audience.live, *audience.ahead, *(audience.behind or ())):
             if listener.name == but:
                 continue
             if listener.text:

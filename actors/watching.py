@@ -142,6 +142,7 @@ class Watching:
         if watch.last >= audience.last:
             self._fanout.join(audience, self._client, watch.last)
             return gap
+        audience.wait(self._client)
         self._behind.append(watch)
         self._catch_up()
         return {"from": watch.last + 1, "to": audience.last, **gap}

@@ -1,7 +1,6 @@
-"""The parts that rooms may have, by name: what stands before the dot in a signal's `what`."""
+"""The parts that rooms may have, by name: what stands before the dot in a signal's `what`. Every room has notices (`inhabitants.py`)."""
 
 from actors.ephemeral.blocks import Blocks
-from actors.ephemeral.notices import Notices
 from actors.ephemeral.part import Parts
 from actors.ephemeral.pointers import Pointers
 from actors.ephemeral.presence import Presence
@@ -10,7 +9,6 @@ from actors.ephemeral.typing import Typing
 
 PARTS: Parts = {
     "block": Blocks,
-    "notice": Notices,
     "pointers": Pointers,
     "receipts": Receipts,
     "typing": Typing,

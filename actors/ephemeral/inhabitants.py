@@ -2,10 +2,10 @@
 
 from typing import Any
 
+from actors.ephemeral.notices import Notices
 from actors.ephemeral.part import Host, Part
 from actors.messages import Signal
 from services.deciding import Outcome
-from services.scope import Scope
 from storage.ports.entry import Entry
 from supervisor import Later
 
@@ -13,11 +13,12 @@ from supervisor import Later
 class Inhabitants:
     """A room's parts, by name."""
 
-    __slots__ = ("_host", "_parts")
+    __slots__ = ("_host", "_notices", "_parts")
 
     def __init__(self, host: Host) -> None:
         self._host = host
         self._parts: dict[str, Part] = {}
+        self._notices: Notices | None = None
 
     def signal(self, signal: Signal) -> object:
         """Hand it to the part that `what` begins with; its answer."""
@@ -36,9 +37,10 @@ class Inhabitants:
         return part is None or part.needs_fold
 
     def said(self, entry: Entry, outcome: Outcome, plain: dict[str, Any]) -> None:
-        """The room whose own append a message was has those told who do not watch."""
-        told = {"seq": outcome.seq, "n": outcome.n, "sender": plain["sender"], "silent": plain.get("silent", False)}
-        self.signal(Signal(Scope(entry.tenant, entry.actor), "notice.message", told))
+        """The room whose own append a message was has those told who do not watch. On every message's way: no more than it takes."""
+        if self._notices is None:
+            self._notices = self._parts["notice"] = Notices(self._host)
+        self._notices.said(entry, outcome, plain)
 
     def applied(self, entry: Entry, outcome: Outcome) -> None:
         """The log has accepted an entry."""

@@ -1,35 +1,50 @@
 """Notices, in every room: `notice.message` to members who do not watch. At most one a second; the newest of each second is always told."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import trio
 
 from actors.alarms import Alarm
 from actors.ephemeral.part import Host, Quiet
 from actors.messages import Signal
+from protocol.errors import Refused
 from protocol.limits import NOTICES
+from services.deciding import Outcome
+from storage.ports.entry import Entry
 
 EVERY_S = 1.0
+Said = tuple[Entry, Outcome, Mapping[str, Any]]
+"""A message: its entry, what became of it, and its body."""
 
 
 class Notices(Quiet):
-    """`notice.message` {seq, n, sender, silent}, from the room whose own append it was. Above 1,000 members nobody is told."""
+    """Tells of messages that this room has appended itself. Above 1,000 members nobody is told."""
+
+    __slots__ = ("_alarm", "_host", "_newest", "_next_at", "_of")
 
     def __init__(self, host: Host) -> None:
         self._host = host
         self._next_at = float("-inf")
-        self._newest: Signal | None = None
+        self._newest: Said | None = None
         self._alarm: Alarm | None = None
         self._of: tuple[int, Sequence[str]] = (-1, ())  # members, as of the last change of rights
 
-    def signal(self, signal: Signal) -> None:
+    def signal(self, signal: Signal) -> object:
+        """Nobody else has anything to say here."""
+        raise Refused("unknown_command")
+
+    def said(self, entry: Entry, outcome: Outcome, body: Mapping[str, Any]) -> None:
         """A message: tell of it now, or at the end of this second if no newer one comes."""
+        if self._newest is not None:
+            self._newest = (entry, outcome, body)
+            return
         now = trio.current_time()
-        if self._newest is None and now >= self._next_at:
-            return self._tell(signal)
-        if self._newest is None:
+        if now >= self._next_at:
+            self._tell((entry, outcome, body))
+        else:
+            self._newest = (entry, outcome, body)
             self._alarm = self._host.alarm(self._next_at - now, self._tell_newest)
-        self._newest = signal
 
     def may_sleep(self) -> bool:
         """Not with somebody to tell."""
@@ -46,11 +61,12 @@ class Notices(Quiet):
         if newest is not None and self._host.awake:  # a room dozes only long after its last message
             self._tell(newest)
 
-    def _tell(self, signal: Signal) -> None:
+    def _tell(self, said: Said) -> None:
+        entry, outcome, body = said
         self._next_at = trio.current_time() + EVERY_S
-        told = {name: signal.p[name] for name in ("seq", "n", "sender", "silent") if signal.p[name] is not False}
-        users = [user for user in self._members() if user != signal.scope.user]
+        users = [user for user in self._members() if user != entry.actor]
         if users:
+            told = {"seq": outcome.seq, "n": outcome.n, "sender": body["sender"], **({"silent": True} if body.get("silent") else {})}
             self._host.address([{"t": "notice.message", "p": told}], users, watching=False)
 
     def _members(self) -> Sequence[str]:

@@ -4,6 +4,7 @@ import itertools
 from collections.abc import AsyncIterator
 from typing import Any
 
+import msgspec
 import pytest
 import trio
 
@@ -178,6 +179,19 @@ async def test_what_passes_between_looking_and_joining_is_not_lost(world: World,
     await bob.ask("message.read", c="g", seq=4)
     await trio.sleep(1)
     assert watching.begin(found)["read"] == {"bob": 4}
+
+
+async def test_whoever_is_still_catching_up_is_told_too(world: World, autojump_clock: object) -> None:
+    await chatting(world)
+    late = await greeted(world, "bob", "w2")
+    watching = world.workers["w2"].connections._live[f"w2-{late.id}"]._watching
+    assert watching is not None
+    found = await watching.prepare("g", Key(TENANT, "g"), 1, None)
+    assert watching.begin(found)["from"] == 2
+    receipt = {"t": "message.read", "c": "g", "p": {"user": "alice", "seq": 4, "at": 1}}
+    world.workers["w2"].assembly.fanout.emit(Key(TENANT, "g"), msgspec.msgpack.encode(receipt), "")
+    assert late.pushes[-1] == receipt
+    await late.until(lambda client: len(client.got("message.new", "g")) == 3)
 
 
 # When the log has it.
