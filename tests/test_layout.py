@@ -10,6 +10,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("protocol", "supervisor", "storage", "services", "actors", "transport", "caas", "bench")
+SDK = Path("sdk/python/caas_sdk")
 LONGEST_FUNCTION, LONGEST_FILE = 60, 520
 """Lines; of a function without its docstring."""
 
@@ -20,7 +21,7 @@ def tracked(*patterns: str) -> list[Path]:
 
 
 def product() -> list[Path]:
-    return [path for path in tracked("*.py") if path.relative_to(ROOT).parts[0] in PACKAGES]
+    return [path for path in tracked("*.py") if (place := path.relative_to(ROOT)).parts[0] in PACKAGES or place.is_relative_to(SDK)]
 
 
 @pytest.mark.parametrize("package", PACKAGES)
