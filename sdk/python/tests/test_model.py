@@ -248,5 +248,5 @@ class Network(RuleBasedStateMachine):
             "limits": {}, "me": me, "conversations": conversations}}), self.now)
 
 
-Network.TestCase.settings = settings(max_examples=250, stateful_step_count=40, deadline=None, derandomize=True)
+Network.TestCase.settings = settings(max_examples=120, stateful_step_count=40, deadline=None, derandomize=True)
 TestNetwork = Network.TestCase

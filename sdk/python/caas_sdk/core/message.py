@@ -123,9 +123,12 @@ def unreacted(message: Message, emoji: str, user: str, me: str, count: int | Non
     return _with(message, emoji, Reaction(max(told, len(users)), users, one.own and user != me))
 
 
-def incomplete(message: Message) -> bool:
-    """Whether somebody is missing among the first users of a reaction, so that only the server can tell."""
-    return any(len(one.users) < min(one.count, FIRST_USERS) for one in message.reactions.values())
+def unsure(before: Message, after: Message, p: Mapping[str, Any]) -> bool:
+    """Whether only the server can tell the reactions now: one of the first users is missing, or nobody knows the count."""
+    if any(len(one.users) < min(one.count, FIRST_USERS) for one in after.reactions.values()):
+        return True
+    one = before.reactions.get(p.get("emoji", ""))
+    return one is not None and one.count > len(one.users) and p.get("count") is None
 
 
 def _with(message: Message, emoji: str, one: Reaction) -> Message:

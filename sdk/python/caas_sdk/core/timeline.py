@@ -104,7 +104,10 @@ class Timeline:
             return None
         if known.id in self._asked:
             self._asked[known.id].append(push)
-        return self._change(known, rule(self, known, p, push.get("at", 0)))
+        after = self._by_id[known.id] = rule(self, known, p, push.get("at", 0))
+        if after is not known and messages.unsure(known, after, p):
+            self._want(known.id)
+        return after
 
     def hide(self, id_: str) -> None:
         """Forget a message for good: it was deleted for this user."""
@@ -118,12 +121,6 @@ class Timeline:
         del self._order[: len(gone)]
         self.prev, self.loaded = None, False
         self._unplaced.clear()
-
-    def _change(self, before: Message, after: Message) -> Message:
-        self._by_id[after.id] = after
-        if after is not before and messages.incomplete(after):
-            self._want(after.id)
-        return after
 
     def _want(self, id_: str) -> None:
         if id_ not in self._asked:
