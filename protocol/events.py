@@ -7,7 +7,7 @@ Ephemeral ones are told once, to whoever is connected. A client that does not kn
 from typing import Literal, get_args
 
 from protocol import payloads
-from protocol.shapes import At, ConversationId, Message, Presence, Resumed, Seq, Shape
+from protocol.shapes import At, ConversationId, Message, OwnOrOther, Presence, Resumed, Seq, Shape
 
 
 class Push(Shape, frozen=True, tag_field="t"):
@@ -17,7 +17,7 @@ class Push(Shape, frozen=True, tag_field="t"):
 class Skip(Push, frozen=True, tag="skip"):
     """An entry that the reader may not see: it counts, and says nothing."""
 
-    c: ConversationId
+    c: OwnOrOther
     s: Seq
 
 

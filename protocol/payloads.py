@@ -14,6 +14,7 @@ from protocol.shapes import (
     Epoch,
     MessageId,
     Nth,
+    OwnOrOther,
     Seq,
     Shape,
     Size,
@@ -176,7 +177,7 @@ class HeadsOf(Shape, frozen=True):
     """The last seq of each watched conversation that moved since the last time; may be empty."""
 
     epoch: Epoch
-    conversations: dict[ConversationId, Seq]
+    conversations: dict[OwnOrOther, Seq]
 
 
 class Granted(Shape, frozen=True):

@@ -10,7 +10,7 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 USER_ID = r"^[A-Za-z0-9_@.:+\-]{1,128}$"
-CONVERSATION_ID = r"^(me|~?[A-Za-z0-9_@.:+\-]{1,128})$"
+CONVERSATION_ID = r"^~?[A-Za-z0-9_@.:+\-]{1,128}$"
 ACT_ID = r"^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$"
 
 # `extra_json_schema` says more in the schema than decoding checks: rules check it, with a sentence that says what to do.
@@ -18,8 +18,11 @@ def _text(title: str, description: str, **schema: Any) -> Meta:
     return Meta(title=title, description=description, extra_json_schema=schema)
 
 
-UserId = Annotated[str, _text("user id", "A user, by the company's id.", pattern=USER_ID)]
-ConversationId = Annotated[str, _text("conversation id", "A conversation; `me` is one's own personal one.", pattern=CONVERSATION_ID)]
+_NOT = {"enum": ["me", ".", ".."]}
+
+UserId = Annotated[str, _text("user id", "A user, by the company's id.", pattern=USER_ID, **{"not": _NOT})]
+ConversationId = Annotated[str, _text("conversation id", "A conversation.", pattern=CONVERSATION_ID, **{"not": _NOT})]
+OwnOrOther = Annotated[str, _text("conversation id or me", "A conversation; `me` is one's own personal one.", pattern=CONVERSATION_ID)]
 MessageId = Annotated[str, _text("message id", "A message, by the UUIDv7 its sender made.", pattern=ACT_ID)]
 Op = Annotated[str, _text("act id", "A UUIDv7 of this act: said again with the same one, it takes effect once.", pattern=ACT_ID)]
 Emoji = Annotated[str, _text("emoji", "An emoji, or a short name of one.", minLength=1, maxLength=64)]

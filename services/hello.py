@@ -6,7 +6,7 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from protocol import replies
-from protocol.shapes import ConversationId, Epoch, Seq
+from protocol.shapes import Epoch, OwnOrOther, Seq
 from services.conversations.model import Named, Params, Watch
 from services.presence.model import Of
 
@@ -32,7 +32,7 @@ class Hello(Params, frozen=True, omit_defaults=True):
     token: str
     device: Device | UnsetType = UNSET
     sdk: Short | UnsetType = UNSET
-    resume: dict[ConversationId, Seen] | UnsetType = UNSET
+    resume: dict[OwnOrOther, Seen] | UnsetType = UNSET
 
 
 class RefreshToken(Params, frozen=True, omit_defaults=True):

@@ -13,18 +13,26 @@ _ONCE = frozenset({"send", "react", "edit_own", "edit_any"})
 """Capabilities that a frozen conversation takes away."""
 _SIZED = frozenset({"text", "custom", "attachments", "mentions", "users", "members", "device"})
 _SPECIAL = {
-    "conversation.create": ("feature_disabled", "not_found", "id_conflict"),
-    "message.send": ("blocked", "forbidden"),
+    "conversation.create": ("feature_disabled", "not_found"),
+    "conversation.join": ("forbidden",),
+    "conversation.leave": ("forbidden",),
     "hello": (*UNKNOWN_CALLER, "too_large"),
+    "message.delivered": ("forbidden",),
+    "message.read": ("forbidden",),
+    "message.send": ("blocked",),
+    "reaction.add": ("too_large",),
     "token.refresh": UNKNOWN_CALLER,
-    "user.update": ("forbidden",),
-    "user.put": ("forbidden",),
     "token_key.create": ("storage_full",),
-    "token_key.delete": ("storage_full",),
+    "token_key.delete": ("not_found", "storage_full"),
+    "typing.start": ("blocked",),
+    "typing.stop": ("forbidden",),
+    "user.put": ("forbidden",),
+    "user.update": ("forbidden",),
 }
+"""What neither parameters nor capabilities tell."""
 
 
-def refusals(name: str, params: type[msgspec.Struct], needs: tuple[str, ...] = ()) -> tuple[str, ...]:
+def refusals(name: str, params: type[msgspec.Struct], needs: tuple[str, ...] = (), *, anyone: bool = True) -> tuple[str, ...]:
     """The codes, in the order of the table of codes."""
     fields = {field.encode_name for field in msgspec.structs.fields(params)}
     found = {*ALWAYS, *_SPECIAL.get(name, ())}
@@ -32,7 +40,7 @@ def refusals(name: str, params: type[msgspec.Struct], needs: tuple[str, ...] = (
         found.add("not_found")
     if "c" in fields:
         found.add("not_a_member")
-    if needs:
+    if needs or not anyone:
         found.add("forbidden")
     if _ONCE & set(needs):
         found.add("frozen")
@@ -45,4 +53,4 @@ def refusals(name: str, params: type[msgspec.Struct], needs: tuple[str, ...] = (
 
 def of(command: Command) -> tuple[str, ...]:
     """The codes of a command of the table."""
-    return refusals(command.name, command.params, command.needs)
+    return refusals(command.name, command.params, command.needs, anyone=command.anyone)

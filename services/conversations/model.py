@@ -7,7 +7,7 @@ from msgspec import UNSET, Meta, UnsetType
 
 from protocol import limits
 from protocol.replies import Cursor
-from protocol.shapes import ConversationId, Custom, Epoch, Op, Seq, UserId
+from protocol.shapes import ConversationId, Custom, Epoch, Op, OwnOrOther, Seq, UserId
 
 Text = Annotated[str, Meta(max_length=limits.NAME)]
 Long = Annotated[str, Meta(max_length=limits.DESCRIPTION)]
@@ -41,35 +41,35 @@ class Named(Params, frozen=True, omit_defaults=True):
 
 
 class Watch(Params, frozen=True, omit_defaults=True):
-    c: ConversationId
+    c: OwnOrOther
     after: Seq | UnsetType = UNSET
     epoch: Epoch | UnsetType = UNSET
 
 
 class Update(Params, frozen=True, omit_defaults=True):
-    c: str
+    c: ConversationId
     name: Text | UnsetType | None = UNSET
     description: Long | UnsetType | None = UNSET
     photo_url: Url | UnsetType | None = UNSET
     custom: Custom | UnsetType | None = UNSET
-    op: str | UnsetType = UNSET
+    op: Op | UnsetType = UNSET
 
 
 class Freeze(Params, frozen=True, omit_defaults=True):
-    c: str
+    c: ConversationId
     frozen: bool
-    op: str | UnsetType = UNSET
+    op: Op | UnsetType = UNSET
 
 
 class Whole(Params, frozen=True, omit_defaults=True):
     """What concerns a whole conversation and needs no more words: join, leave, delete."""
 
-    c: str
-    op: str | UnsetType = UNSET
+    c: ConversationId
+    op: Op | UnsetType = UNSET
 
 
 class Sync(Params, frozen=True, omit_defaults=True):
-    c: ConversationId
+    c: OwnOrOther
     after: Seq
     epoch: Epoch | UnsetType = UNSET
     limit: Count | UnsetType = UNSET
@@ -93,10 +93,10 @@ class RemoveMember(Params, frozen=True, omit_defaults=True):
 
 
 class UpdateMember(Params, frozen=True, omit_defaults=True):
-    c: str
-    user: str
+    c: ConversationId
+    user: UserId
     role: str
-    op: str | UnsetType = UNSET
+    op: Op | UnsetType = UNSET
 
 
 class ListMembers(Params, frozen=True, omit_defaults=True):

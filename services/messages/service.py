@@ -19,7 +19,7 @@ from services.history import History
 from services.messages.changing import checked_message
 from services.messages.current import KINDS, Current
 from services.messages.model import Listing, One, Send
-from services.messages.rules import check_message
+from services.messages.rules import check_message, check_reference
 from services.scope import Scope
 from services.tenants import Tenants
 from storage.ports.entry import decode_entry
@@ -62,6 +62,7 @@ class Messages:
         check_conversation(p.c)
         if sum(edge is not UNSET for edge in (p.before, p.after, p.around)) > 1:
             raise Refused("bad_request", "Give one of `before`, `after` and `around`.", field="before")
+        check_reference(p.thread, "thread")
         size = page_size(p.limit, 50, 100)
         if p.thread is not UNSET:
             return await self._thread(scope, p, size)

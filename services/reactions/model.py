@@ -4,6 +4,7 @@ from typing import Annotated
 
 from msgspec import UNSET, Meta, UnsetType
 
+from protocol.shapes import ConversationId, MessageId, Op
 from services.conversations.model import Params
 
 MOST = 50
@@ -13,7 +14,7 @@ Emoji = Annotated[str, Meta(min_length=1, max_length=64)]
 
 
 class React(Params, frozen=True, omit_defaults=True):
-    c: str
-    id: str
+    c: ConversationId
+    id: MessageId
     emoji: Emoji
-    op: str | UnsetType = UNSET
+    op: Op | UnsetType = UNSET

@@ -1,7 +1,7 @@
 """A world to test in: workers on one store in memory, linked without sockets, and clients that speak to them, on trio's virtual clock."""
 
 import random
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Container
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, NamedTuple
 
@@ -11,8 +11,9 @@ import trio
 from actors.connections import Connections
 from actors.house import Errands
 from caas.assembly import Assembly
-from protocol.errors import Refused
+from protocol.errors import CODES, Refused
 from protocol.ids import make_uuid7, show_act
+from services import refusals
 from services.hello import OWN
 from services.rates.model import Policy
 from services.scope import Scope
@@ -251,7 +252,7 @@ class Client:
     def took(self, frame: Any) -> None:
         self.frames.append(frame)
         for one in frame if isinstance(frame, list) else [frame]:
-            if misfit := misfit_frame(one, self._answers(self._said.pop(one.get("i", 0), ""))):
+            if misfit := misfit_frame(one, *self._described(self._said.pop(one.get("i", 0), ""))):
                 self.misfits.append(misfit)
             if "t" in one:
                 self.pushes.append(one)
@@ -271,7 +272,7 @@ class Client:
         with trio.fail_after(40):
             while i not in self.replies:
                 await self._news.wait()
-        assert self.misfits == [], "the server says what protocol/ does not describe"
+        assert self.misfits == [], "the server says what is not described"
         return self.replies.pop(i)
 
     async def ask(self, m: str, **p: Any) -> dict[str, Any]:
@@ -283,11 +284,14 @@ class Client:
         with trio.fail_after(40):
             while not what(self):
                 await self._news.wait()
-        assert self.misfits == [], "the server says what protocol/ does not describe"
+        assert self.misfits == [], "the server says what is not described"
 
-    def _answers(self, m: str) -> type[msgspec.Struct] | None:
-        row = self.worker.assembly.table.get(m) or OWN.get(m)
-        return row.answers if row else None
+    def _described(self, m: str) -> tuple[type[msgspec.Struct] | None, Container[str]]:
+        """What `protocol/` says of the answer to a command, and which codes it may be refused with."""
+        if row := self.worker.assembly.table.get(m):
+            return row.answers, (*refusals.of(row), "not_authenticated")
+        own = OWN.get(m)
+        return (own.answers, (*refusals.refusals(m, own.params), "not_authenticated")) if own else (None, CODES)
 
     def got(self, t: str, c: str = "") -> list[dict[str, Any]]:
         return [push for push in self.pushes if push["t"] == t and (not c or push.get("c") == c)]

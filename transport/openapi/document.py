@@ -8,7 +8,9 @@ import msgspec
 from protocol.errors import CODES, RETRY_AFTER_MS, Refused
 from protocol.examples import REQUEST_ID
 from protocol.replies import Problem
+from protocol.shapes import ACT_ID
 from transport.answering import problem_members
+from transport.openapi.links import links
 from transport.openapi.routes import Route
 from transport.openapi.schemas import Schema, param_schemas, reply_schemas
 
@@ -47,7 +49,7 @@ def describe(routes: Sequence[Route], version: str, *, strict: bool = False) -> 
     params, given = param_schemas((route.params for route in routes), components)
     paths: dict[str, dict[str, Any]] = {}
     for route in sorted(routes, key=lambda route: (route.path, _METHODS.index(route.method))):
-        paths.setdefault(route.path, {})[route.method.lower()] = _operation(route, params[route.params])
+        paths.setdefault(route.path, {})[route.method.lower()] = _operation(route, params[route.params], links(route, routes))
     return {
         "openapi": "3.1.0",
         "info": {"title": "CAAS", "version": version, "description": ABOUT},
@@ -79,11 +81,14 @@ def _tag(route: Route) -> str:
     return route.name.partition(".")[0]
 
 
-def _operation(route: Route, schema: Schema) -> dict[str, Any]:
+def _operation(route: Route, schema: Schema, onward: dict[str, Any]) -> dict[str, Any]:
     operation: dict[str, Any] = {
         "operationId": route.name, "summary": route.summary, "tags": [_tag(route)], "security": _SECURITY[route.who],
         "parameters": [*_parameters(route, schema), *_header_parameters(route)], "responses": _responses(route),
     }
+    if onward:
+        for status in route.statuses:
+            operation["responses"][str(status)]["links"] = onward
     if route.has_body:
         operation["requestBody"] = _body(route, schema)
     return operation
@@ -173,7 +178,7 @@ _HEADERS: dict[str, Any] = {
 }
 _PARAMETERS: dict[str, Any] = {
     "IdempotencyKey": {
-        "name": "Idempotency-Key", "in": "header", "required": False, "schema": {"type": "string", "format": "uuid"},
+        "name": "Idempotency-Key", "in": "header", "required": False, "schema": {"type": "string", "pattern": ACT_ID},
         "description": "A lower-case UUIDv7 of this act: sent again with the same one, it takes effect once.", "example": REQUEST_ID},
     "User": {
         "name": "CAAS-User", "in": "header", "required": False, "schema": {"type": "string"},

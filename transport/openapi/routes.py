@@ -74,7 +74,7 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
         if self.who == "application":
             found.add("forbidden")
         if self.method != "GET":
-            found |= {"bad_frame", "too_large"}
+            found |= {"bad_frame", "too_large", "storage_full"}
         return tuple(code for code in CODES if code in found)
 
 
