@@ -20,8 +20,8 @@ _KINDS = (READ, DELIVERED)
 
 
 class Pointers(Quiet):
-    """`pointers.move` {c, to, from?}: whether it moved, None when that needs to know where it is stored (`from`);
-    `pointers.known` {conversations}: those of them that storage may lack."""
+    """`pointers.move` {c, to, from?}: the pointer when it moved, [] when it did not, None when that needs to know where it is stored
+    (`from`); `pointers.known` {conversations}: those of them that storage may lack."""
 
     def __init__(self, host: Host) -> None:
         self._host = host
@@ -42,9 +42,10 @@ class Pointers(Quiet):
             self._holding.learn(name, Pointer(*stored))
         elif not self._holding.knows(name):
             return None
-        moved = self._holding.move(name, to, trio.current_time())
+        if not self._holding.move(name, to, trio.current_time()):
+            return []
         self._look()
-        return moved
+        return list(self._holding.known([name])[name])
 
     def applied(self, entry: Entry, outcome: Outcome) -> None:
         """Another room of this user may have moved some."""

@@ -12,6 +12,7 @@ from actors.messages import Signal
 from protocol.errors import Refused
 from protocol.limits import RECEIPTS_TO_ALL
 from services.receipts.pointers import NOWHERE, Pointer
+from supervisor import Later
 
 EVERY_S = 1.0
 SHOWN = 100
@@ -19,6 +20,7 @@ SHOWN = 100
 MOST_KNOWN = 2 * SHOWN
 MOST_AT_ONCE = 100
 """Receipts in one frame to a sender: the latest."""
+LEARNING_S = 1.0
 
 
 class Known(NamedTuple):
@@ -32,8 +34,9 @@ _NOBODY = Known("", NOWHERE)
 
 
 class Receipts(Quiet):
-    """`receipts.moved` {what, seq, at, sender}: told to all who watch; above 100 members gathered, and told once a second to the sender
-    of the message. `receipts.known` {users?} and `receipts.learn` {known}: what is remembered, and what storage has of the rest."""
+    """`receipts.moved` {what, seq, to, at, sender}: told to all who watch; above 100 members gathered, and told once a second to the sender
+    of the message. `receipts.known` {users?}: what is remembered, and whom it has to be learned of; `receipts.learn` {known}: what storage
+    has of them. While one who asked is learning, others wait for it: when all come back at once, storage is asked once."""
 
     def __init__(self, host: Host) -> None:
         self._host = host
@@ -42,6 +45,8 @@ class Receipts(Quiet):
         self._gathered: dict[str, dict[tuple[str, str], dict[str, Any]]] = {}  # by sender: the latest of each (what, user)
         self._next_at = float("-inf")
         self._alarm: Alarm | None = None
+        self._learning: Alarm | None = None
+        self._waiting: list[tuple[Sequence[str], Later]] = []
 
     def signal(self, signal: Signal) -> object:
         """See the class."""
@@ -49,7 +54,7 @@ class Receipts(Quiet):
             case "receipts.moved":
                 self._moved(signal)
             case "receipts.known":
-                return self._told(signal.p.get("users") or self._joined_first())
+                return self._asked(signal.p.get("users") or self._joined_first())
             case "receipts.learn":
                 self._learn(signal.p["known"])
             case _:
@@ -73,10 +78,9 @@ class Receipts(Quiet):
         if user not in self._host.fold.members:
             return
         before = self._known.get(user, _NOBODY).pointer
-        after = before.forward(Pointer(p["seq"], 0, p["seq"]) if p["what"] == "read" else Pointer(delivered=p["seq"]))
-        if after == before:
+        self._remember(user, Known(signal.scope.external, before.forward(Pointer(*p["to"]))))
+        if p["seq"] <= (before.read if p["what"] == "read" else before.delivered):
             return
-        self._remember(user, Known(signal.scope.external, after))
         receipt = {"user": signal.scope.external, "seq": p["seq"], "at": p["at"]}
         if len(self._host.fold.members) <= RECEIPTS_TO_ALL:
             self._host.emit({"t": f"message.{p['what']}", "p": receipt}, signal.scope.connection)
@@ -102,6 +106,26 @@ class Receipts(Quiet):
 
     # What is remembered.
 
+    def _asked(self, users: Sequence[str]) -> object:
+        told = self._told(users)
+        if not told["unknown"]:
+            return told
+        if self._learning is None:
+            self._learning = self._host.alarm(LEARNING_S, self._go_on)
+            return told
+        later = Later()
+        self._waiting.append((users, later))
+        return later
+
+    def _go_on(self) -> None:
+        """Whoever was learning has done so, or does not come back: those who waited learn what is left by themselves."""
+        if self._learning is not None:
+            self._learning.cancel()
+            self._learning = None
+        waiting, self._waiting = self._waiting, []
+        for users, later in waiting:
+            later.answer(self._told(users))
+
     def _told(self, users: Sequence[str]) -> dict[str, Any]:
         rows = {user: self._known[user] for user in users if user in self._known}
         return {"known": {user: [known.name, *known.pointer] for user, known in rows.items()},
@@ -111,6 +135,7 @@ class Receipts(Quiet):
         for user, (name, *stored) in rows.items():
             known = self._known.get(user, _NOBODY)
             self._remember(user, Known(known.name or name, known.pointer.forward(Pointer(*stored))))
+        self._go_on()
 
     def _remember(self, user: str, known: Known) -> None:
         if user in self._known or len(self._known) < MOST_KNOWN or user in self._joined_first():

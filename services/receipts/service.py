@@ -105,20 +105,20 @@ class Receipts:
 
     async def _reached(self, scope: Scope, p: Reached, what: str, to: Pointer, sender: str) -> dict[str, Any]:
         personal = self._tenants.known(scope.tenant).personal(scope.user)
-        if await self._moved(scope, personal, p.c, to):
-            told = {"what": what, "seq": p.seq, "at": self._clock.now_ms(), "sender": sender}
+        if moved := await self._moved(scope, personal, p.c, to):
+            told = {"what": what, "seq": p.seq, "to": moved, "at": self._clock.now_ms(), "sender": sender}
             self._rooms.hint(scope, p.c, "receipts.moved", told)
         return {}
 
-    async def _moved(self, scope: Scope, personal: str, conversation: str, to: Pointer) -> bool:
-        """Hand it to the personal room; with what is stored, where that does not know where the pointer stood."""
+    async def _moved(self, scope: Scope, personal: str, conversation: str, to: Pointer) -> list[int]:
+        """Hand it to the personal room; with what is stored, where that does not know where the pointer stood. The pointer then, if it moved."""
         move = {"c": conversation, "to": list(to)}
         moved = await self._rooms.signal(scope, personal, "pointers.move", move, again=True)
         if moved is None:
             held = await self._documents.get(scope, "pointers", document_key(personal, conversation))
             stored = pointer_of(held.doc if held else None)
             moved = await self._rooms.signal(scope, personal, "pointers.move", {**move, "from": list(stored)}, again=True)
-        return bool(moved)
+        return list(moved or ())
 
     async def _stored(self, scope: Scope, conversation: str, users: Iterable[str]) -> dict[str, tuple[str, int, int, int]]:
         """(external id, pointer) of each, from storage; without a name where they have not begun."""

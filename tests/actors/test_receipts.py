@@ -162,6 +162,39 @@ async def test_a_room_that_woke_again_reads_it_from_storage(world: World, autoju
     assert (told["read"], told["delivered"]) == ({"bob": 4}, {"bob": 4})
 
 
+async def test_a_delivery_does_not_hide_what_was_read_before_the_room_woke(world: World, autojump_clock: object) -> None:
+    alice, bob = await chatting(world)
+    await bob.ask("message.read", c="g", seq=3)
+    for client in (alice, bob):
+        client.drop()
+    await trio.sleep(300)
+    await (await greeted(world, "bob")).ask("message.delivered", c="g", seq=4)
+    told = await (await greeted(world, "alice")).ask("conversation.watch", c="g")
+    assert (told["read"], told["delivered"]) == ({"bob": 3}, {"bob": 4})
+
+
+async def test_when_all_come_back_at_once_storage_is_asked_once(world: World, autojump_clock: object) -> None:
+    alice, bob = await chatting(world)
+    await bob.ask("message.read", c="g", seq=3)
+    for client in (alice, bob):
+        client.drop()
+    await trio.sleep(300)
+    asked = list[str]()
+    for worker in world.workers.values():
+        documents, get_many = worker.assembly.backend.documents, worker.assembly.backend.documents.get_many
+
+        async def counting(scope: Any, collection: str, keys: Any, get_many: Any = get_many) -> Any:
+            asked.append(collection)
+            return await get_many(scope, collection, keys)
+
+        documents.get_many = counting  # type: ignore[method-assign]
+    clients = [Client(world.workers[name]) for name in ("w1", "w2") * 4]
+    hellos = [client.say("hello", token="alice", resume={"g": {"seq": 4, "epoch": 1}}) for client in clients]
+    told = [(await client.reply(i))["r"]["conversations"]["g"]["read"] for client, i in zip(clients, hellos, strict=True)]
+    assert told == [{"bob": 3}] * 8
+    assert asked.count("pointers") == 1
+
+
 async def test_members_are_listed_with_what_they_have_read(world: World, autojump_clock: object) -> None:
     alice, bob = await chatting(world)
     await bob.ask("message.read", c="g", seq=4)
