@@ -14,7 +14,7 @@ _ONCE = frozenset({"send", "react", "edit_own", "edit_any"})
 _SIZED = frozenset({"text", "custom", "attachments", "mentions", "users", "members", "device"})
 _SPECIAL = {
     "conversation.create": ("feature_disabled", "not_found"),
-    "conversation.join": ("forbidden",),
+    "conversation.join": ("too_large",),
     "conversation.leave": ("forbidden",),
     "hello": (*UNKNOWN_CALLER, "too_large"),
     "message.delivered": ("forbidden",),

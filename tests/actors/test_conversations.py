@@ -214,6 +214,26 @@ async def test_what_a_lost_link_kept_back_still_ends_reading_and_changes_rights(
         assert [push["t"] for push in client.pushes if push.get("c") == "g"] == ["member.updated", "member.removed"]
 
 
+async def test_a_removal_from_before_one_came_back_ends_nothing(world: World, autojump_clock: object) -> None:
+    """A worker that lags passes on the removal of somebody who has been let in again since, and watches."""
+    alice, _, carol = await three(world)
+    quiet = await greeted(world, "carol", "w2")
+    await quiet.ask("conversation.watch", c="g")
+    fanout = world.workers["w2"].assembly.fanout
+    take = fanout.take
+    fanout.take = lambda *push: None  # type: ignore[method-assign]
+    await alice.ask("member.remove", c="g", user="bob")
+    await alice.ask("member.add", c="g", users=["bob"])
+    back = await greeted(world, "bob", "w2")
+    await back.ask("conversation.watch", c="g")
+    fanout.take = take  # type: ignore[method-assign]
+    fanout.refollow(Key(TENANT, "g"))
+    await alice.ask("message.send", c="g", id=new_id(world), text="welcome back")
+    await back.until(lambda client: bool(client.got("message.new", "g")))
+    seqs = [push["s"] for push in back.pushes if push.get("c") == "g" and "s" in push]
+    assert seqs == list(range(seqs[0], seqs[0] + len(seqs)))
+
+
 async def test_what_a_lost_link_kept_back_of_a_delete(world: World, autojump_clock: object) -> None:
     alice, bob, carol = await three(world)
     for worker in world.workers.values():
