@@ -216,7 +216,7 @@ async def test_what_a_lost_link_kept_back_still_ends_reading_and_changes_rights(
 
 async def test_a_removal_from_before_one_came_back_ends_nothing(world: World, autojump_clock: object) -> None:
     """A worker that lags passes on the removal of somebody who has been let in again since, and watches."""
-    alice, _, carol = await three(world)
+    alice, _, _ = await three(world)
     quiet = await greeted(world, "carol", "w2")
     await quiet.ask("conversation.watch", c="g")
     fanout = world.workers["w2"].assembly.fanout
