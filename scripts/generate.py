@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from scripts import pages, program, vectors
+from scripts import pages, program, sdk_constants, vectors
 
 ROOT = Path(__file__).parents[1]
 
@@ -10,7 +10,7 @@ ROOT = Path(__file__).parents[1]
 def generated() -> dict[str, str]:
     """Every generated file, by its path from the root: its text."""
     asked = program.ask()
-    return {**vectors.files(asked), **pages.files(asked, ROOT)}
+    return {**vectors.files(asked), **pages.files(asked, ROOT), **sdk_constants.files(asked)}
 
 
 def main() -> None:

@@ -6,13 +6,19 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 from urllib.request import Request, urlopen
 
+import msgspec
 import pytest
+
+from protocol.errors import CODES
+from scripts.program import Said, ask
+from tests.fitting import misfit_frame
 
 HERE = Path(__file__).parent
 DEADLINE_S = 30
@@ -56,6 +62,23 @@ def token(base: str, user: str) -> str:
         return str(json.load(answer)["token"])
 
 
+GONE = {"r": {"gone": True}}
+"""The process has ended."""
+OWN_WORD = "closed"
+"""What client.mjs itself says of its socket."""
+
+
+@cache
+def _described() -> dict[str, Said]:
+    return {said.name: said for said in ask().commands}
+
+
+def said_of(m: str) -> tuple[type[msgspec.Struct] | None, Container[str]]:
+    """What is described of the answer to a command, and the codes it may be refused with."""
+    said = _described().get(m)
+    return (said.answers, (*said.refuses, "not_authenticated")) if said else (None, CODES)
+
+
 class NodeClient:
     """A Node process that runs client.mjs."""
 
@@ -71,6 +94,7 @@ class NodeClient:
         while True:
             line = self._line()
             if "t" not in line:
+                assert line == GONE or misfit_frame(line, *said_of(m)) == ""
                 return line["r"] if "r" in line else {"error": line["e"]["code"], **line["e"]}
             self.pushes.append(line)
 
@@ -89,8 +113,9 @@ class NodeClient:
 
     def _line(self) -> dict[str, Any]:
         assert self._process.stdout is not None
-        line: dict[str, Any] = json.loads(self._process.stdout.readline() or '{"r": {"gone": true}}')
+        line: dict[str, Any] = json.loads(self._process.stdout.readline() or json.dumps(GONE))
         assert line.get("t") != "HOLE", line
+        assert line.get("t", OWN_WORD) == OWN_WORD or misfit_frame(line) == ""
         return line
 
 

@@ -8,14 +8,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-RETRYABLE: dict[str, bool] = {
-    "bad_frame": False, "bad_request": False, "unknown_command": False, "id_in_future": False,
-    "not_authenticated": False, "token_expired": False, "token_invalid": False,
-    "forbidden": False, "not_a_member": False, "frozen": False, "blocked": False, "feature_disabled": False,
-    "not_found": False, "id_conflict": False, "id_expired": False, "too_large": False, "too_many": True,
-    "internal": False, "unavailable": True, "timeout": True, "storage_full": True,
-}
-"""Every code that the server refuses with, and whether sending the same again, with the same id, may succeed."""
+from caas_sdk.wire import RETRYABLE as RETRYABLE
 
 
 class CaasError(Exception):

@@ -1,24 +1,24 @@
 """The constants of the wire: limits, close codes, the clocks of a client, and the names that mean the same."""
 
+from caas_sdk.wire import BAD_FRAME as BAD_FRAME
+from caas_sdk.wire import GOING_AWAY as GOING_AWAY
+from caas_sdk.wire import LIMITS as LIMITS
+from caas_sdk.wire import NO_HELLO as NO_HELLO
+from caas_sdk.wire import PROTOCOL as PROTOCOL
+from caas_sdk.wire import REASONS as REASONS
+from caas_sdk.wire import REVOKED as REVOKED
+from caas_sdk.wire import SLOW as SLOW
+from caas_sdk.wire import TOKEN_EXPIRED as TOKEN_EXPIRED
+from caas_sdk.wire import TOKEN_INVALID as TOKEN_INVALID
+from caas_sdk.wire import TOO_MANY as TOO_MANY
+
 SUBPROTOCOL = "caas.v1"
 SDK = "caas-sdk-python/0.1.0"
 
-LIMITS: dict[str, int] = {
-    "text": 16 * 1024, "custom": 4 * 1024, "attachments": 30, "mentions": 100, "frame": 64 * 1024,
-    "batch": 64, "resume": 200, "members": 100, "group": 10_000,
-}
-"""The defaults, by the names they have in `hello.limits`, which replaces them."""
 PRESENCE_WATCHED = 100
 """Users in one `presence.watch`."""
 
-GOING_AWAY, TOKEN_EXPIRED, SLOW, TOO_MANY = 4400, 4401, 4408, 4429
-BAD_FRAME, NO_HELLO, TOKEN_INVALID, REVOKED, PROTOCOL = 4500, 4501, 4502, 4503, 4504
 MESSAGE_TOO_BIG = 1009
-REASONS: dict[int, str] = {
-    GOING_AWAY: "going_away", TOKEN_EXPIRED: "token_expired", SLOW: "slow", TOO_MANY: "too_many", BAD_FRAME: "bad_frame",
-    NO_HELLO: "no_hello", TOKEN_INVALID: "token_invalid", REVOKED: "revoked", PROTOCOL: "protocol",
-}
-
 DIAL_WITHIN_S = 10.0
 """For the socket to open, and again for `hello` to be answered."""
 SILENCE_S = 60.0
