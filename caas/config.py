@@ -128,7 +128,9 @@ def _from_file(path: Path, asked_for: Path | None) -> dict[str, Any]:
         if asked_for is not None:
             raise BadConfig(f"{path}: there is no such file") from None
         return {}
-    except tomllib.TOMLDecodeError as error:
+    except OSError as error:
+        raise BadConfig(f"{path} cannot be read: {error.strerror}") from error
+    except ValueError as error:  # no UTF-8, or no TOML
         raise BadConfig(f"{path}: {error}") from error
 
 

@@ -18,7 +18,7 @@ _LOOK_S = 0.02
 
 def run_workers(config: Config) -> int:
     """Start the workers, say when they serve, keep them alive until we are told to stop; the exit code."""
-    config.data.mkdir(parents=True, exist_ok=True)
+    config.data.mkdir(parents=True, exist_ok=True, mode=0o700)
     with _reserved(config) as port:
         return trio.run(_run, replace(config, port=port))
 

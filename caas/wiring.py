@@ -160,7 +160,8 @@ def open_backend(config: Config, world: World) -> AbstractAsyncContextManager[Ba
 @asynccontextmanager
 async def open_worker(config: Config, world: World, name: str) -> AsyncIterator[Worker]:
     """A worker that serves. Leaving drains it: connections first, then its place in the ring, then the rest in reverse."""
-    (config.data / "run").mkdir(parents=True, exist_ok=True)
+    config.data.mkdir(parents=True, exist_ok=True, mode=0o700)
+    (config.data / "run").mkdir(exist_ok=True)
     async with open_backend(config, world) as backend, trio.open_nursery() as errands:
         async with open_supervisor(name="worker", strategy=Strategy.REST) as tree:
             worker = Worker(config, world, name, backend, tree, errands)

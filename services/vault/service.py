@@ -6,8 +6,8 @@ Every key but the master is a document of the tenant, sealed under the one above
 or a tenant's key rewraps these small documents and never touches what they seal. Erasing an author's key erases what they wrote.
 """
 
-from collections.abc import Iterable
-from typing import Final
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
 
 from protocol.ids import joined
 from protocol.world import Rng
@@ -21,6 +21,8 @@ APPLICATION: Final = "~application"
 """Id of the key for what the application itself says; a user's key has the user's internal id."""
 
 _KEYS = "keys"
+MASTER: Final = (SYSTEM.tenant, _KEYS, "~master")
+"""The document that only the right master key opens: tenant, collection, key."""
 _TENANT = "~tenant"
 _HASH = "~hash"
 _MOST_CACHED = 20_000
@@ -122,3 +124,9 @@ class Vault:
 
     def _unwrap(self, above: bytes, tenant: str, name: str, sealed: bytes) -> bytes:
         return open_sealed(above, joined("key", tenant, name), sealed)
+
+
+def opens_master(master: bytes, held: Mapping[str, Any] | None) -> None:
+    """Make sure that a master key opens the document `MASTER`, if there is one. Raises Unopenable."""
+    if held is not None:
+        open_sealed(master, joined("key", MASTER[0], MASTER[2]), held["sealed"])

@@ -73,6 +73,13 @@ def connect(folder: Folder, *, busy_ms: int = 5_000, read_only: bool = False) ->
     return connection
 
 
+def connect_to_look(folder: Folder) -> sqlite3.Connection:
+    """A connection that cannot change anything, whatever the file is like. Raises sqlite3.Error."""
+    connection = sqlite3.connect(f"{folder.database.absolute().as_uri()}?mode=ro", uri=True)
+    connection.execute("PRAGMA busy_timeout=2000")
+    return connection
+
+
 def prepare(folder: Folder, partitions: int, setup: str) -> Settings:
     """Make the file fit to be worked with; the caller holds the writer's lock. Raises Unfit."""
     with closing(connect(folder)) as connection:
@@ -127,11 +134,10 @@ def raise_generation(folder: Folder, *, lost: bool) -> Settings:
 
 def partitions_of(path: Path) -> int | None:
     """How many partitions the data in a folder was made with; None where there is none yet, or it cannot be read."""
-    database = Folder(path).database
-    if not database.exists():
+    if not Folder(path).database.exists():
         return None
     try:
-        with closing(sqlite3.connect(f"{database.absolute().as_uri()}?mode=ro", uri=True)) as connection:
+        with closing(connect_to_look(Folder(path))) as connection:
             found = connection.execute("SELECT value FROM settings WHERE name = 'partitions'").fetchone()
     except sqlite3.Error:
         return None

@@ -56,6 +56,12 @@ class EmbeddedDocuments:
         return await self._desk.write(partial(_put, pack(change)), grows=True)
 
 
+def look_up(connection: sqlite3.Connection, tenant: str, collection: str, key: str) -> Document | None:
+    """One document, for whoever has a connection of its own."""
+    found = _get(tenant, collection, [key], connection)
+    return found[0].doc if found else None
+
+
 def _put(change: Packed, transaction: Transaction) -> bool:
     return transaction.put(change)
 
