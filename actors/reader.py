@@ -79,11 +79,12 @@ class Reader:
     def take(self, rows: Sequence[Row]) -> None:
         """Rows, in the log's order."""
         batches: dict[Key, list[Row]] = {}
+        now = trio.current_time()
         for row in rows:
             if row.partition not in self._tails or not self._sound(row):
                 continue
             self._tails.add(row)
-            self._storer.expect(row)
+            self._storer.expect(row, now)
             batches.setdefault(Key(row.tenant, row.conversation), []).append(row)
         for key, batch in batches.items():
             self._deliver(key, batch)

@@ -86,11 +86,11 @@ class Storer:
         queue = self._queues.pop(partition, None)
         self._known -= sum(slot.known for slot in queue.slots) if queue else 0
 
-    def expect(self, row: Row) -> None:
-        """A row was read: its verdict will come."""
+    def expect(self, row: Row, now: float) -> None:
+        """A row was read, now: its verdict will come."""
         queue = self._queues.get(row.partition)
         if queue is not None:
-            slot = queue.by_place[row.place] = Slot(row, trio.current_time())
+            slot = queue.by_place[row.place] = Slot(row, now)
             queue.slots.append(slot)
             queue.bytes += len(row.data)
 

@@ -5,14 +5,16 @@ from typing import Any
 
 import msgspec
 
-_NOT_SAID = frozenset({"op", "after"})
+_NOT_SAID = ("op", "after")
 _encode = msgspec.msgpack.Encoder().encode
 
 
 def said(params: msgspec.Struct) -> dict[str, Any]:
-    """The fields that the client sent, in the command table's order, without `op` and `after`."""
-    fields = ((name, getattr(params, name)) for name in params.__struct_fields__ if name not in _NOT_SAID)
-    return {name: value for name, value in fields if value is not msgspec.UNSET}
+    """The fields that the client sent, as plain values in the command table's order, without `op` and `after`."""
+    fields: dict[str, Any] = msgspec.to_builtins(params)  # leaves out what is UNSET
+    for name in _NOT_SAID:
+        fields.pop(name, None)
+    return fields
 
 
 def digest(key: bytes, kind: str, actor: str, fields: dict[str, Any]) -> bytes:

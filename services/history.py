@@ -1,6 +1,7 @@
 """What happened in a conversation, read back: from storage as far as storage is, from the room beyond. Dense, or refused."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 from typing import Any, NamedTuple, Protocol
 
 import msgspec
@@ -62,8 +63,13 @@ class Passage(NamedTuple):
 
 
 def sealed_for(tenant: str, conversation: str, op: bytes) -> bytes:
-    """What a body is bound to: it opens nowhere else."""
-    return joined(tenant, conversation, op.hex())
+    """What a body is bound to, tenant, conversation and act: it opens nowhere else."""
+    return _place(tenant, conversation) + joined(op.hex())
+
+
+@lru_cache(maxsize=100_000)
+def _place(tenant: str, conversation: str) -> bytes:
+    return joined(tenant, conversation)
 
 
 class History:

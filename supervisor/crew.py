@@ -47,12 +47,14 @@ class Crew:
         ready, now = self._ready, trio.lowlevel.current_clock().current_time
         try:
             while ready:
-                until = now() + SLICE
+                at = now()
+                until = at + SLICE
                 for _ in range(AT_ONCE):
                     life = ready.popleft()
-                    if life.turn():
+                    if life.turn(at):
                         ready.append(life)
-                    if not ready or now() > until:
+                    at = now()
+                    if not ready or at > until:
                         break
                 await trio.lowlevel.checkpoint()
         finally:

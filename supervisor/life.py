@@ -193,7 +193,7 @@ class Life(Mailbox):
                 self._end(exit)
                 await self._let_go()
 
-    def turn(self) -> bool:
+    def turn(self, now: float) -> bool:
         """What is in the mailbox, up to BATCH messages, without a task of its own; True: there is more."""
         if self.queue is None or self.exit is not None:  # cancelled before its turn came
             return False
@@ -210,7 +210,8 @@ class Life(Mailbox):
             self._end_turn(Exit(error))
             return False
         if self.exit is None:
-            self._end_turn(Exit()) if self.closed else self._rest_now()
+            self.last = now
+            self._end_turn(Exit()) if self.closed else self._rest()
         return False
 
     def _handle_some(self, queue: deque[Envelope]) -> bool:
@@ -241,10 +242,6 @@ class Life(Mailbox):
                 self._defer(result, reply)
             elif reply is not None:
                 deliver(reply, result, None)
-
-    def _rest_now(self) -> None:
-        self.last = trio.current_time()
-        self._rest()
 
     def _end_turn(self, exit: Exit) -> None:
         self._end(exit)

@@ -21,8 +21,6 @@ from services.messages.rules import check_edit, check_left
 from services.scope import Scope
 from services.tenants import Tenants
 
-_to_builtins = msgspec.to_builtins
-
 
 class Changing:
     """What becomes of messages."""
@@ -35,7 +33,7 @@ class Changing:
         """Say it better. Absent: unchanged; null: cleared."""
         message = checked_message(p.c, p.id)
         check_edit(p)
-        changed = {name: value for name, value in _to_builtins(said(p)).items() if name in CHANGEABLE}
+        changed = {name: value for name, value in said(p).items() if name in CHANGEABLE}
         target = await self._current.target(scope, p.c, message)
         mentions = await self._mentioned(scope, p)
         if not target.refusal and not target.deleted:
@@ -93,7 +91,7 @@ class Changing:
 
     def _act(self, scope: Scope, p: Edit | Delete | Pin, kind: str, facts: dict[str, Any], told: dict[str, Any], refusal: str, moot: bool) -> Act:
         op = self._ids.uuid7() if p.op is UNSET else checked_op(p.op, "op", self._clock.now_ms())
-        digest = self._tenants.known(scope.tenant).digest(kind, scope.user, _to_builtins(said(p)))
+        digest = self._tenants.known(scope.tenant).digest(kind, scope.user, said(p))
         by = {"by": scope.external} if scope.user else {}
         return Act(p.c, kind, op, digest, facts, {"id": p.id, **by, **told}, scope.user, scope.external, None, refusal, moot)
 

@@ -26,7 +26,6 @@ from storage.ports.entry import decode_entry
 
 _NOT_TOLD = frozenset({"c", "id", "after"})
 _END = 2**53
-_to_builtins = msgspec.to_builtins
 
 
 class Messages:
@@ -73,7 +72,7 @@ class Messages:
         return await self._page(scope, p.c, 0, p.before or _END, size, newest=True)
 
     def _act(self, scope: Scope, p: Send, op: bytes) -> Act:
-        fields = _to_builtins(said(p))
+        fields = said(p)
         digest = self._tenants.known(scope.tenant).digest("message.send", scope.user, fields)
         told = {name: value for name, value in fields.items() if name not in _NOT_TOLD}
         body = {"sender": scope.external, "type": "text", **told}
