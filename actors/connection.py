@@ -13,6 +13,7 @@ from actors.dispatch import call, finish, make_params
 from actors.here import Here
 from actors.keys import Key
 from actors.lanes import Lanes
+from actors.lazily import NOTHING, begun
 from actors.messages import Submit
 from actors.onlookers import Onlooker
 from actors.rates import Standing, TenantRates
@@ -57,7 +58,7 @@ class Connection(Actor[Message]):
         self.scope: Scope | None = None
         self.expires_at = 0
         self._greeting = False
-        self._early: deque[Command] = deque()
+        self._early: deque[Command] = NOTHING
         self._open: set[int] = set()
         self._requests = 0
         self._lanes = Lanes(self._start)
@@ -184,6 +185,7 @@ class Connection(Actor[Message]):
             self.refuse(command, Refused("not_authenticated", "The first command must be `hello`."))
             self.close(NO_HELLO)
         elif len(self._early) < MOST_OPEN:
+            self._early = begun(self._early)
             self._early.append(command)
         else:
             self.refuse(command, Refused("too_many", "Too many commands wait already: wait for replies."))
@@ -194,6 +196,7 @@ class Connection(Actor[Message]):
             rate = self._desk.classes.get(command.m, READ)
             standing = self._rates.ask(self.user, rate)
             if standing is Standing.WAIT:
+                self._early = begun(self._early)
                 self._early.appendleft(command)
                 self._rates.when_known(self.user, rate, self._go_on)
                 return False

@@ -4,6 +4,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
+from actors.lazily import NOTHING
 from protocol.errors import Refused
 from services.acts import Act, Verdict
 from services.deciding import Outcome
@@ -70,7 +71,7 @@ class Desk:
     __slots__ = ("flight", "queue")
 
     def __init__(self) -> None:
-        self.queue: deque[Waiting] = deque()
+        self.queue: deque[Waiting] = NOTHING
         self.flight: Flight | None = None
 
     @property

@@ -249,6 +249,7 @@ class Fanout:
         audience.early = {seq: row for seq, row in audience.early.items() if seq > audience.last}
         if audience.ready is not None:
             audience.ready.set()
+            audience.ready = None  # only who waits needs it
         if audience.early:
             self.refollow(audience.key)
 

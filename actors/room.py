@@ -19,6 +19,7 @@ from actors.ephemeral.blocks import Blocks
 from actors.ephemeral.inhabitants import Inhabitants
 from actors.house import House
 from actors.keys import Key
+from actors.lazily import NOTHING, begun
 from actors.messages import (
     Appended,
     Ask,
@@ -68,21 +69,21 @@ TOO_MANY = Refused("too_many", "Too much waits in this conversation: slow down."
 class Room(Actor[Message]):
     """Virtual: woken by the first message, asleep again when nobody needs it."""
 
-    __slots__ = ("_ahead", "_desk", "_ephemeral", "_fold", "_held", "_house", "_key", "_listeners", "_looked", "_partition", "_recent", "_told",
-                 "_untold", "_waits_for")
+    __slots__ = ("_ahead", "_desk", "_ephemeral", "_fold", "_held", "_listeners", "_looked", "_partition", "_recent", "_told", "_untold",
+                 "_waits_for", "house", "key")
 
     mailbox: ClassVar[int] = 65_536  # far more than what the desk takes: full means something is very wrong
     idle: ClassVar[float] = 60.0
     refusals: ClassVar[tuple[type[Exception], ...]] = (Refused,)
 
     def __init__(self, house: House, key: Key, partition: int) -> None:
-        self._house, self._key, self._partition = house, key, partition
+        self.house, self.key, self._partition = house, key, partition
         self._fold: Fold | None = None
         self._desk = Desk()
-        self._held: deque[tuple[Message, Later]] = deque()
+        self._held: deque[tuple[Message, Later]] = NOTHING
         self._listeners: dict[str, None] = {}
-        self._recent: deque[Recent] = deque()
-        self._untold: deque[tuple[Entry, Outcome, dict[str, Any] | None]] = deque()
+        self._recent: deque[Recent] = NOTHING
+        self._untold: deque[tuple[Entry, Outcome, dict[str, Any] | None]] = NOTHING
         self._told = 0  # the seq up to which listeners have been told
         self._looked: dict[bytes, bool] = {}
         self._ahead: list[tuple[Ask, Later]] = []
@@ -109,18 +110,18 @@ class Room(Actor[Message]):
             return False
         if self._listeners or not self._ephemeral.may_sleep():
             self._fold = None
-            self._recent.clear()
+            self._held = self._recent = self._untold = self._desk.queue = NOTHING
             return False
         return True
 
     async def stopped(self, exit: Exit) -> None:
         """Answer everybody: what is on its way may yet land."""
         if self._desk.flight is not None:
-            self._house.deadlines.landed(self._desk.flight.number)
+            self.house.deadlines.landed(self._desk.flight.number)
         self._desk.refuse_all(moved(), TIMEOUT)
         self._ephemeral.stopped()
         for worker in self._listeners:
-            self._house.spread.gone(worker, self._key)
+            self.house.spread.gone(worker, self.key)
 
     def _needs_fold(self, message: Message) -> bool:
         return self._ephemeral.needs_fold(message) if isinstance(message, Signal) else not isinstance(message, Unlisten | Gone | Rung)
@@ -164,32 +165,33 @@ class Room(Actor[Message]):
         later = Later()
         if not self._held:
             self._read()
+        self._held = begun(self._held)
         self._held.append((message, later))
         return later
 
     def _read(self, after: float = 0.0) -> None:
         async def read() -> Read:
             await trio.sleep(after)
-            return await read_stored(self._house.log, self._house.parts, self._key, self._partition)
+            return await read_stored(self.house.log, self.house.parts, self.key, self._partition)
 
         self._errand(read, lambda result, error: Woken(result, error))
 
     def _woken(self, message: Woken) -> None:
         if self._fold is not None:
             return None
-        if self._partition not in self._house.tails:
+        if self._partition not in self.house.tails:
             return self._not_woken(moved())
         if message.error is not None or not isinstance(message.read, Read):
-            _log.warning("%s cannot wake: %r", self._key, message.error)
+            _log.warning("%s cannot wake: %r", self.key, message.error)
             return self._not_woken(NOT_NOW)
-        if not reaches(self._house.tails, self._partition, message.read):
+        if not reaches(self.house.tails, self._partition, message.read):
             return self._read(AGAIN_S)
         fold = message.read.fold
         if self._listeners and fold.seq > self._told:
             for worker in self._listeners:  # stored while this room dozed: they fetch what they lack
-                self._house.spread.lags(worker, self._key, fold.seq)
+                self.house.spread.lags(worker, self.key, fold.seq)
         self._told = max(self._told, fold.seq)
-        catch_up(self._house.tails, self._partition, self._key, fold, self._applied)
+        catch_up(self.house.tails, self._partition, self.key, fold, self._applied)
         self._fold = fold
         if not self._untold:
             self._told = fold.seq
@@ -221,23 +223,24 @@ class Room(Actor[Message]):
     def _submit(self, message: Submit) -> Later:
         later = Later()
         desk = self._desk
-        if (desk.flight is not None and desk.flight.overdue) or self._house.storer.behind(self._partition):
+        if (desk.flight is not None and desk.flight.overdue) or self.house.storer.behind(self._partition):
             later.fail(NOT_NOW)
         elif len(desk.queue) >= MOST_WAITING:
             later.fail(TOO_MANY)
         else:
+            desk.queue = begun(desk.queue)
             desk.queue.append(Waiting(message.act, lambda verdict, refused: later.fail(refused) if refused else later.answer(verdict)))
         return later
 
     def _depart(self, fold: Fold) -> None:
         """Make a record of what waits, and append it."""
-        house = self._house
-        built = build(house, self._key, fold, self._desk, house.tails.stored(self._partition), self._looked, self.blocks)
+        house = self.house
+        built = build(house, self.key, fold, self._desk, house.tails.stored(self._partition), self._looked, self.blocks)
         if built.riding:
             self._looked.clear()
             flight = self._desk.flight = Flight(house.next_flight(), built.riding)
             house.deadlines.left(flight.number, self.ref)
-            record = Record(self._partition, self._key.tenant, self._key.conversation, tuple(built.riding))
+            record = Record(self._partition, self.key.tenant, self.key.conversation, tuple(built.riding))
             house.log.append(record, partial(self._say_appended, flight.number))
         elif built.look:
             self._look(built.look, fold.seq)
@@ -255,7 +258,7 @@ class Room(Actor[Message]):
         if message.error is None:
             flight.acknowledged = True
             return self._land()
-        self._house.deadlines.landed(flight.number)
+        self.house.deadlines.landed(flight.number)
         self._desk.flight = None
         said = TIMEOUT if isinstance(message.error, OutcomeUnknown) else FULL if isinstance(message.error, StorageFull) else NOT_NOW
         for riding in flight.riding.values():
@@ -267,9 +270,11 @@ class Room(Actor[Message]):
         if flight is None or not flight.complete:
             return
         self._desk.flight = None
-        self._house.deadlines.landed(flight.number)
+        self.house.deadlines.landed(flight.number)
         stale = [riding.waiting for riding in flight.riding.values() if not self._answered(riding)]
-        self._desk.queue.extendleft(reversed(stale))
+        if stale:
+            self._desk.queue = begun(self._desk.queue)
+            self._desk.queue.extendleft(reversed(stale))
 
     def _answered(self, riding: Riding) -> bool:
         outcome, waiting = riding.outcome, riding.waiting
@@ -303,8 +308,8 @@ class Room(Actor[Message]):
     def _look(self, op: bytes, seq: int) -> None:
         self._waits_for = "look"
         self._desk.queue[0].checked = seq
-        scope = Scope(self._key.tenant)
-        self._errand(partial(self._house.log.find, scope, self._key.conversation, op), lambda row, error: Looked(op, row, seq, error))
+        scope = Scope(self.key.tenant)
+        self._errand(partial(self.house.log.find, scope, self.key.conversation, op), lambda row, error: Looked(op, row, seq, error))
 
     def _found(self, message: Looked) -> None:
         self._waits_for = ""
@@ -344,16 +349,18 @@ class Room(Actor[Message]):
         self._answer_ahead(fold)
 
     def _applied(self, fold: Fold, row: Row, entry: Entry, outcome: Outcome, plain: dict[str, Any] | None = None) -> None:
-        self._house.storer.decided(fold, row, entry, outcome)
+        self.house.storer.decided(fold, row, entry, outcome)
         if outcome.what != "ok":
             return
-        stored, recent = self._house.tails.stored(self._partition), self._recent
+        stored, recent = self.house.tails.stored(self._partition), self._recent
         while recent and recent[0].place <= stored:
             recent.popleft()
+        self._recent = recent = begun(recent)
         recent.append(Recent(outcome.seq, outcome.n, row.place, entry.kind, without_body(row.data) if outcome.hidden else row.data))
         if removed := removed_by(entry.facts):
             self._recent = without(recent, removed)
         if self._listeners and outcome.seq > self._told:
+            self._untold = begun(self._untold)
             self._untold.append((entry, outcome, plain))
         self._ephemeral.applied(entry, outcome)
 
@@ -367,10 +374,10 @@ class Room(Actor[Message]):
             self._untold.popleft()
             self._told = outcome.seq
             shown_as = "" if self._fold is not None and self._fold.type else "me"
-            push = pack(render_push(self._house.kinds, entry, outcome.seq, outcome.n, body, shown_as))
-            touched = self._house.kinds[entry.kind].touches(entry)
+            push = pack(render_push(self.house.kinds, entry, outcome.seq, outcome.n, body, shown_as))
+            touched = self.house.kinds[entry.kind].touches(entry)
             for worker in self._listeners:
-                self._house.spread.spread(worker, self._key, outcome.seq, push, touched)
+                self.house.spread.spread(worker, self.key, outcome.seq, push, touched)
         if not self._untold or not self._listeners:
             self._untold.clear()
             self._told = self._fold.seq if self._fold is not None else self._told
@@ -379,7 +386,7 @@ class Room(Actor[Message]):
         if not entry.key:
             return _decode_body(entry.body) if entry.body else None
         try:
-            plain = self._house.vault.open(entry.tenant, entry.key, sealed_for(*self._key, entry.op), entry.body)
+            plain = self.house.vault.open(entry.tenant, entry.key, sealed_for(*self.key, entry.op), entry.body)
         except Damaged:
             return None
         return _MISSING if plain is None else _decode_body(plain)
@@ -387,7 +394,7 @@ class Room(Actor[Message]):
     def _fetch_key(self, entry: Entry, after: float = 0.0) -> None:
         async def ensure() -> None:
             await trio.sleep(after)
-            await self._house.vault.ensure(self._key.tenant, [entry.key])
+            await self.house.vault.ensure(self.key.tenant, [entry.key])
 
         self._errand(ensure, lambda _, error: KeysReady(error))
 
@@ -401,16 +408,6 @@ class Room(Actor[Message]):
         self._tell()
 
     # What lives here without being logged.
-
-    @property
-    def house(self) -> House:
-        """What all rooms of the worker share."""
-        return self._house
-
-    @property
-    def key(self) -> Key:
-        """Which conversation this is."""
-        return self._key
 
     @property
     def awake(self) -> bool:
@@ -430,18 +427,18 @@ class Room(Actor[Message]):
 
     def emit(self, push: Mapping[str, Any], but: str = "") -> None:
         """Tell all who watch, on all workers, but the connection called `but`."""
-        wire = pack({"t": push["t"], "c": self._key.conversation, "p": push["p"]})
+        wire = pack({"t": push["t"], "c": self.key.conversation, "p": push["p"]})
         for worker in self._listeners:
-            self._house.spread.emit(worker, self._key, wire, but)
+            self.house.spread.emit(worker, self.key, wire, but)
 
     def address(self, pushes: Sequence[Mapping[str, Any]], users: Collection[str], *, watching: bool) -> None:
         """Tell these users alone, in one frame, on connections that watch, or on those that do not."""
-        named = [{"t": push["t"], "c": self._key.conversation, "p": push["p"]} for push in pushes]
-        self._house.spread.address(self._key, pack(named[0] if len(named) == 1 else named), users, watching=watching)
+        named = [{"t": push["t"], "c": self.key.conversation, "p": push["p"]} for push in pushes]
+        self.house.spread.address(self.key, pack(named[0] if len(named) == 1 else named), users, watching=watching)
 
     def alarm(self, seconds: float, call: Callable[[], None]) -> Alarm:
         """Call in so many seconds, as a message of this room's own."""
-        return self._house.alarms.after(seconds, lambda: self._message(Rung(call)))
+        return self.house.alarms.after(seconds, lambda: self._message(Rung(call)))
 
     def append(self, act: Act) -> Later:
         """Have an act of this conversation decided; a dozing room wakes for it."""
@@ -476,10 +473,10 @@ class Room(Actor[Message]):
 
     def _viewed(self, message: Ask) -> dict[str, Any]:
         assert self._fold is not None
-        stored, recent = self._house.tails.stored(self._partition), self._recent
+        stored, recent = self.house.tails.stored(self._partition), self._recent
         while recent and recent[0].place <= stored:
             recent.popleft()
-        return view(self._fold, self._house.log.epoch, self._house.kinds, list(recent), message.scope, message.view)
+        return view(self._fold, self.house.log.epoch, self.house.kinds, list(recent), message.scope, message.view)
 
     def _answer_ahead(self, fold: Fold) -> None:
         waiting, self._ahead = self._ahead, []
@@ -502,14 +499,14 @@ class Room(Actor[Message]):
     # Errands.
 
     def _errand(self, work: Callable[[], Awaitable[Any]], outcome: Callable[[Any, Exception | None], Message], within: float = 10.0) -> None:
-        if not self._house.errands.run(work, lambda result, error: self._message(outcome(result, error)), within):
+        if not self.house.errands.run(work, lambda result, error: self._message(outcome(result, error)), within):
             self._message(outcome(None, NOT_NOW))
 
     def _message(self, message: Message) -> None:
         try:
             self.ref.send_nowait(message)
         except (ActorStopped, MailboxFull) as lost:
-            _log.warning("%s is gone, and with it %s: %r", self._key, type(message).__name__, lost)
+            _log.warning("%s is gone, and with it %s: %r", self.key, type(message).__name__, lost)
 
 
 _MISSING: dict[str, Any] = {}

@@ -9,6 +9,7 @@ import trio
 from actors.fanout import Audience, Fanout, Listener
 from actors.house import Errands
 from actors.keys import Key
+from actors.lazily import NOTHING, begun
 from protocol.errors import Refused
 from services.acts import Rooms, View
 from services.conversations.service import about
@@ -65,7 +66,7 @@ class Watching:
         self._client, self._scope, self._rooms, self._receipts = client, scope, rooms, receipts
         self._fanout, self._history, self._errands, self.epoch = fanout, history, errands, epoch
         self.watches: dict[Key, Watch] = {}
-        self._behind: deque[Watch] = deque()
+        self._behind: deque[Watch] = NOTHING
         self._prepared: dict[Key, Audience] = {}  # looked at, and not begun yet
         self._running = self._over = False
 
@@ -143,6 +144,7 @@ class Watching:
             self._fanout.join(audience, self._client, watch.last)
             return gap
         audience.wait(self._client)
+        self._behind = begun(self._behind)
         self._behind.append(watch)
         self._catch_up()
         return {"from": watch.last + 1, "to": audience.last, **gap}
