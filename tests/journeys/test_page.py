@@ -4,17 +4,20 @@ import json
 import os
 import shutil
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from tests.journeys.conftest import HERE, need
+import pytest
+
+from tests.journeys.conftest import HERE, need, serving
 
 
 def drive(script: str, server: str, tmp_path: Path) -> dict[str, Any]:
     """What a script of ours says in the end; its pictures are kept where `CAAS_PICTURES` says."""
     browser, node = need("chromium"), need("node")
     picture = tmp_path / f"{script}.png"
-    run = subprocess.run([node, HERE / f"{script}.mjs", server, browser, picture], capture_output=True, text=True, timeout=120, check=False)
+    run = subprocess.run([node, HERE / f"{script}.mjs", server, browser, picture], capture_output=True, text=True, timeout=300, check=False)
     assert run.returncode == 0, run.stderr
     if kept := os.environ.get("CAAS_PICTURES"):
         for file in tmp_path.glob("*.png"):
@@ -22,8 +25,21 @@ def drive(script: str, server: str, tmp_path: Path) -> dict[str, Any]:
     return dict(json.loads(run.stdout.splitlines()[-1]))
 
 
-def test_alice_and_bob_chat_on_the_page(server: str, tmp_path: Path) -> None:
-    assert drive("page", server, tmp_path) == {"once": 1, "troubles": []}
+@pytest.fixture(scope="module")
+def fresh(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A set-up that nobody has written in."""
+    with serving(tmp_path_factory.mktemp("page") / "data", "--limits", "off") as base:
+        yield base
+
+
+def test_the_page_shows_everything_that_two_people_do(fresh: str, tmp_path: Path) -> None:
+    said = drive("page", fresh, tmp_path)
+    assert said.pop("unread") == 2  # Carol's and Alice's: what Bob said himself there, and what came before it, is read
+    assert said == {"same": True, "last": ["Where are you?", "First, from the dark.", "Second, from the dark."], "troubles": [], "elsewhere": []}
+
+
+def test_the_page_can_be_used_by_keyboard_alone(fresh: str, tmp_path: Path) -> None:
+    assert drive("page-keys", fresh, tmp_path) == {"isBack": True, "nameless": [], "troubles": [], "elsewhere": []}
 
 
 def test_the_docs_are_read_and_tried_and_ask_nobody_else(server: str, tmp_path: Path) -> None:

@@ -1,0 +1,80 @@
+// The page by keyboard alone: no pointer is ever used here.
+import { visit } from "./browser.mjs";
+
+const [base, executablePath, picture] = process.argv.slice(2);
+const { browser, page, seen } = await visit(`${base}/`, executablePath);
+const alice = page.locator('.phone[data-side="left"]');
+const bob = page.locator('.phone[data-side="right"]');
+const message = (who, text) => who.locator(".message[data-id]").filter({ has: page.locator(".bubble > .text", { hasText: text }) });
+const press = async (...keys) => {
+  for (const key of keys) await page.keyboard.press(key);
+};
+const isFocused = (locator) => locator.evaluate((node) => node === document.activeElement);
+
+// Presses a key until something has the focus; how often.
+async function reach(locator, key = "Tab", most = 60) {
+  for (let times = 0; times < most; times++) {
+    if (await isFocused(locator)) return times;
+    await press(key);
+  }
+  throw new Error(`${key} does not lead to ${locator}`);
+}
+
+for (const who of [alice, bob]) await who.locator(".state.connected").waitFor();
+await message(alice, "This is a direct conversation").first().waitFor();
+
+// To the composer, and a message.
+const box = alice.locator("textarea");
+await reach(box);
+await page.keyboard.type("By hand, without a mouse");
+await press("Enter");
+await message(bob, "By hand, without a mouse").waitFor();
+
+// One's last message is edited with an arrow; Escape thinks better of it.
+await press("ArrowUp");
+await alice.locator(".about", { hasText: "Edit" }).waitFor();
+await press("Escape");
+await alice.locator(".about").waitFor({ state: "hidden" });
+await press("ArrowUp");
+await page.keyboard.type("!");
+await press("Enter");
+await message(bob, "By hand, without a mouse!").locator(".edited").waitFor();
+
+// Among the messages by arrows; the menu of one, and back to it.
+await reach(message(alice, "By hand"), "Shift+Tab");
+await press("ArrowUp", "ArrowDown", "Enter", "ArrowRight", "ArrowRight", "ArrowRight", "Enter");
+await message(bob, "By hand").locator(".pill", { hasText: "🎉" }).waitFor();
+await message(alice, "By hand").locator(".pill").waitFor();
+const isBack = await isFocused(message(alice, "By hand"));
+await press("Enter");
+await page.getByRole("menu").waitFor();
+if (picture) await page.screenshot({ path: picture });
+await press("Escape");
+await page.getByRole("menu").waitFor({ state: "detached" });
+
+// Another conversation, and what may be done with it.
+const lobby = alice.locator(".row").filter({ has: page.locator(".name", { hasText: "Lobby" }) });
+await reach(lobby, "Shift+Tab");
+await press("Enter");
+await message(alice, "Welcome to CAAS").waitFor();
+await reach(alice.locator(".options"));
+await press("Enter");
+await page.getByRole("menuitem", { name: "Rename" }).waitFor();
+await press("Enter");
+await page.locator("dialog input").fill("");
+await page.keyboard.type("The lobby");
+await press("Enter");
+await alice.locator(".head h3", { hasText: "The lobby" }).waitFor();
+
+// The network, off and on.
+await reach(alice.locator(".cut"), "Shift+Tab");
+await press("Space");
+await alice.locator(".state.disconnected").waitFor();
+await press("Space");
+await alice.locator(".state.connected").waitFor();
+
+// Everything that can have the focus has a name.
+const nameless = await page.evaluate(() => [...document.querySelectorAll("button, select, textarea, input, a, summary")]
+  .filter((node) => !node.closest("[aria-hidden]") && !(node.getAttribute("aria-label") || node.textContent.trim() || node.closest("label")?.textContent.trim())).map((node) => node.outerHTML));
+console.log(JSON.stringify({ isBack, nameless, ...seen }));
+await browser.close();

@@ -1,0 +1,144 @@
+// One connection, kept up: a socket, `hello`, commands and their answers, and coming back. It knows nothing of conversations.
+//
+// States: disconnected, connecting, connected, reconnecting, auth_failed. Close codes from 4500 on mean: do not come back.
+const FIRST_MS = 250; // the first wait before coming back; doubled each time, and a random part of it is waited
+const LAST_MS = 30_000;
+const STEADY_MS = 60_000; // a connection that lasted as long begins with the first wait again
+const SILENT_MS = 60_000; // `heads` come every 25 s: after so much silence the network is gone, whatever the socket says
+const ANSWER_MS = 20_000;
+const AUTH = [4502, 4503];
+
+export class Connection {
+  state = "disconnected";
+  #socket;
+  #attempt;
+  #timers = {};
+  #waiting = new Map();
+  #next = 1;
+  #pause = FIRST_MS;
+  #since = 0;
+
+  // told: {state(), resume() -> what was seen, welcome(r), push(frame), wire(direction, frame, m)}
+  constructor(tokens, device, told) {
+    Object.assign(this, { tokens, device, told });
+  }
+
+  connect() {
+    this.#pause = FIRST_MS;
+    this.#to("connecting");
+    this.#open();
+  }
+
+  disconnect() {
+    this.#drop("disconnected");
+  }
+
+  // Promises the answer `r`, or refuses with `e`. `at` is called in the moment of the answer, before any push that follows it.
+  ask(m, p, at) {
+    return this.state === "connected" ? this.#send(m, p, at) : Promise.reject({ code: "disconnected", retryable: true });
+  }
+
+  #send(m, p, at = (r) => r) {
+    const i = this.#next++;
+    return new Promise((done, failed) => {
+      const timer = setTimeout(() => this.#answered(i, { e: { code: "timeout", retryable: true } }), ANSWER_MS);
+      this.#waiting.set(i, { m, timer, failed, done: (r) => done(at(r) ?? r) });
+      this.told.wire("out", { i, m, p });
+      this.#socket.send(JSON.stringify({ i, m, p }));
+    });
+  }
+
+  async #open() {
+    const attempt = (this.#attempt = {}); // whatever an earlier attempt still brings is void
+    const token = await this.tokens.get().catch(() => undefined);
+    if (attempt !== this.#attempt) return;
+    if (!token) return this.#again();
+    const socket = (this.#socket = new WebSocket(`${location.protocol.replace("http", "ws")}//${location.host}/ws`, "caas.v1.json"));
+    socket.onopen = () => socket === this.#socket && this.#greet(token);
+    socket.onmessage = ({ data }) => socket === this.#socket && [JSON.parse(data)].flat().forEach((frame) => this.#take(frame));
+    socket.onclose = ({ code }) => socket === this.#socket && this.#closed(code);
+    this.#listen();
+  }
+
+  #greet(token) {
+    const resume = this.told.resume();
+    const p = { token, device: this.device, sdk: "caas-page", ...(Object.keys(resume).length ? { resume } : {}) };
+    this.#send("hello", p, (r) => this.#welcome(r)).catch(() => undefined); // a refused hello is closed by the server
+  }
+
+  #welcome(r) {
+    this.#since = Date.now();
+    this.#to("connected");
+    this.told.welcome(r);
+    this.#refresh(this.tokens.left(r.server_time));
+  }
+
+  #refresh(ms) {
+    clearTimeout(this.#timers.refresh);
+    this.#timers.refresh = setTimeout(async () => {
+      try {
+        const token = await this.tokens.renew();
+        await this.ask("token.refresh", { token });
+        this.#refresh(this.tokens.left(Date.now()));
+      } catch {
+        if (this.state === "connected") this.#refresh(LAST_MS);
+      }
+    }, ms);
+  }
+
+  #take(frame) {
+    this.#listen();
+    if (frame.t === undefined) return this.#answered(frame.i, frame);
+    this.told.wire("in", frame);
+    this.told.push(frame);
+  }
+
+  #answered(i, frame) {
+    const waiting = this.#waiting.get(i);
+    this.#waiting.delete(i);
+    if (!waiting) return;
+    clearTimeout(waiting.timer);
+    this.told.wire("in", frame, waiting.m);
+    if (frame.e?.code === "token_expired") this.tokens.forget();
+    if (frame.e) waiting.failed(frame.e);
+    else waiting.done(frame.r);
+  }
+
+  #listen() {
+    clearTimeout(this.#timers.silence);
+    this.#timers.silence = setTimeout(() => this.#closed(1006), SILENT_MS);
+  }
+
+  #closed(code) {
+    if (code === 4401) this.tokens.forget();
+    if (this.#since && Date.now() - this.#since > STEADY_MS) this.#pause = FIRST_MS;
+    if (code >= 4500) return this.#drop(AUTH.includes(code) ? "auth_failed" : "disconnected");
+    this.#drop("reconnecting");
+    this.#again();
+  }
+
+  #again() {
+    this.#timers.again = setTimeout(() => this.#open(), Math.random() * this.#pause);
+    this.#pause = Math.min(this.#pause * 2, LAST_MS);
+  }
+
+  #drop(state) {
+    const socket = this.#socket;
+    this.#socket = this.#attempt = undefined;
+    this.#since = 0;
+    Object.values(this.#timers).forEach(clearTimeout);
+    socket?.close();
+    const waiting = [...this.#waiting.values()];
+    this.#waiting.clear();
+    this.#to(state);
+    for (const { timer, failed } of waiting) {
+      clearTimeout(timer);
+      failed({ code: "disconnected", retryable: true });
+    }
+  }
+
+  #to(state) {
+    this.state = state;
+    this.told.state(state);
+  }
+}

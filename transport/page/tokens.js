@@ -1,0 +1,41 @@
+// Tokens for one user. A real application asks its own backend, which knows who somebody is; `caas dev` gives them to whoever asks.
+const EARLY = 0.8; // of a token's life, then it is refreshed
+
+export class Tokens {
+  #made; // {token, refresh_token, expires_at} as the server made them
+  #asked = 0;
+
+  constructor(user) {
+    this.user = user;
+  }
+
+  async get() {
+    if (!this.#made) await this.renew();
+    return this.#made.token;
+  }
+
+  // Milliseconds until the token should be a fresh one. Its life is measured from when it was asked for: no clock of ours is trusted.
+  left(serverTime) {
+    const life = this.#made.expires_at - serverTime;
+    return Math.max(1000, life * EARLY - (Date.now() - this.#asked));
+  }
+
+  async renew() {
+    this.#asked = Date.now();
+    const spare = this.#made?.refresh_token;
+    this.#made = undefined;
+    const refreshed = spare && (await post("/api/v1/sessions/refresh", { refresh_token: spare }).catch(() => undefined));
+    this.#made = refreshed ?? (await post("/dev/token", { user: this.user }));
+    return this.#made.token;
+  }
+
+  forget() {
+    this.#made = undefined;
+  }
+}
+
+async function post(path, body) {
+  const answer = await fetch(path, { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) });
+  if (!answer.ok) throw new Error(`${path} answered ${answer.status}`);
+  return answer.json();
+}
