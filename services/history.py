@@ -116,7 +116,8 @@ class History:
 
     async def each(self, scope: Scope, wanted: Iterable[tuple[str, int]]) -> dict[tuple[str, int], Opened]:
         """Of several conversations the stored entries at some seqs, opened, in one read; left out where there is none."""
-        found = await self._log.of_each(scope, list(wanted))
+        pairs = list(wanted)
+        found = await self._log.of_each(scope, pairs) if pairs else {}
         return dict(zip(found, await self.opened(scope, list(found.values())), strict=True))
 
     async def pushes(self, scope: Scope, rows: Sequence[StoredRow], shown_as: str = "",

@@ -3,7 +3,9 @@
 import sqlite3
 from collections.abc import Sequence
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
+
+import msgspec
 
 from storage.embedded.desk import Desk
 from storage.embedded.indexing import decode, equal_bytes
@@ -15,6 +17,7 @@ from storage.ports.entry import Place
 from storage.ports.log import Change
 from storage.ports.scope import Tenanted
 
+T = TypeVar("T")
 _COLLECTION = "(SELECT id FROM collections WHERE tenant = ? AND name = ?)"
 _HELD = f"SELECT key, doc, generation, offset, item FROM documents WHERE collection = {_COLLECTION} AND doc IS NOT NULL"
 _AT_ONCE = 500
@@ -37,6 +40,13 @@ class EmbeddedDocuments:
             return {}
         return {held.key: held for held in await self._readers.read(partial(_get, scope.tenant, collection, sorted(set(keys))))}
 
+    async def peek(self, scope: Tenanted, collection: str, keys: Sequence[str], shape: type[T]) -> dict[str, T]:
+        """See the port."""
+        if not keys:
+            return {}
+        read = msgspec.msgpack.Decoder(shape).decode
+        return {key: read(doc) for key, doc, *_ in await self._readers.read(partial(_rows, scope.tenant, collection, sorted(set(keys))))}
+
     async def put(self, scope: Tenanted, collection: str, key: str, doc: Document, place: Place) -> bool:
         """See the port."""
         return await self._change(Change(scope.tenant, collection, key, doc, place))
@@ -49,8 +59,14 @@ class EmbeddedDocuments:
                    limit: int = 100, newest: bool = False) -> Sequence[Held]:
         """See the port."""
         if index not in INDEXES.get(collection, {}):
-            raise LookupError(f"no index {index!r} is declared for {collection!r}: see storage.ports.documents.INDEXES")
+            raise _not_declared(collection, index)
         return await self._readers.read(partial(_find, scope.tenant, collection, index, equal_bytes(equal), after, limit, newest))
+
+    async def keys(self, scope: Tenanted, collection: str, index: str, equal: Sequence[str | int], *, limit: int = 100) -> Sequence[str]:
+        """See the port."""
+        if index not in INDEXES.get(collection, {}):
+            raise _not_declared(collection, index)
+        return await self._readers.read(partial(_keys, scope.tenant, collection, index, equal_bytes(equal), limit))
 
     async def _change(self, change: Change) -> bool:
         return await self._desk.write(partial(_put, pack(change)), grows=True)
@@ -66,12 +82,25 @@ def _put(change: Packed, transaction: Transaction) -> bool:
     return transaction.put(change)
 
 
+def _not_declared(collection: str, index: str) -> LookupError:
+    return LookupError(f"no index {index!r} is declared for {collection!r}: see storage.ports.documents.INDEXES")
+
+
 def _get(tenant: str, collection: str, keys: Sequence[str], connection: sqlite3.Connection) -> list[Held]:
-    found: list[Held] = []
+    return _held(_rows(tenant, collection, keys, connection))
+
+
+def _rows(tenant: str, collection: str, keys: Sequence[str], connection: sqlite3.Connection) -> list[Any]:
+    found: list[Any] = []
     for begin in range(0, len(keys), _AT_ONCE):
         some = keys[begin : begin + _AT_ONCE]
-        found += _held(connection.execute(f"{_HELD} AND key IN ({marks(some)})", (tenant, collection, *some)))
+        found += connection.execute(f"{_HELD} AND key IN ({marks(some)})", (tenant, collection, *some)).fetchall()
     return found
+
+
+def _keys(tenant: str, collection: str, index: str, equal: bytes, limit: int, connection: sqlite3.Connection) -> list[str]:
+    select = f"SELECT key FROM document_index WHERE collection = {_COLLECTION} AND name = ? AND equal = ? ORDER BY ordered, key LIMIT ?"
+    return [key for (key,) in connection.execute(select, (tenant, collection, index, equal, limit)).fetchall()]
 
 
 def _find(tenant: str, collection: str, index: str, equal: bytes, after: str | int | None, limit: int, newest: bool,
@@ -83,9 +112,8 @@ def _find(tenant: str, collection: str, index: str, equal: bytes, after: str | i
         WHERE found.collection = {_COLLECTION} AND found.name = ? AND equal = ? {bound}
         ORDER BY ordered {direction}, found.key {direction} LIMIT ?"""
     values = (tenant, collection, index, equal, *(() if after is None else (after,)), limit)
-    return _held(connection.execute(select, values))
+    return _held(connection.execute(select, values).fetchall())
 
 
-def _held(rows: "sqlite3.Cursor") -> list[Held]:
-    fetched: list[Any] = rows.fetchall()
-    return [Held(key, decode(doc), Place(*place)) for key, doc, *place in fetched]
+def _held(rows: Sequence[Any]) -> list[Held]:
+    return [Held(key, decode(doc), Place(generation, offset, item)) for key, doc, generation, offset, item in rows]

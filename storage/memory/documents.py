@@ -1,7 +1,9 @@
 """Documents in memory: kept packed, so that nobody can change one by holding it."""
 
 from collections.abc import Sequence
+from typing import TypeVar
 
+import msgspec
 import trio
 
 from storage.memory.store import Store
@@ -10,6 +12,8 @@ from storage.ports.documents import INDEXES, Document, Held
 from storage.ports.entry import Place
 from storage.ports.log import Change
 from storage.ports.scope import Tenanted
+
+T = TypeVar("T")
 
 
 class MemoryDocuments:
@@ -27,6 +31,10 @@ class MemoryDocuments:
         await trio.lowlevel.checkpoint()
         return {held.key: held for held in self._store.held(scope.tenant, collection, dict.fromkeys(keys))}
 
+    async def peek(self, scope: Tenanted, collection: str, keys: Sequence[str], shape: type[T]) -> dict[str, T]:
+        """See the port."""
+        return {key: msgspec.convert(held.doc, shape) for key, held in (await self.get_many(scope, collection, keys)).items()}
+
     async def put(self, scope: Tenanted, collection: str, key: str, doc: Document, place: Place) -> bool:
         """See the port."""
         return await self._change(Change(scope.tenant, collection, key, doc, place))
@@ -42,6 +50,10 @@ class MemoryDocuments:
             raise LookupError(f"no index {index!r} is declared for {collection!r}: see storage.ports.documents.INDEXES")
         await trio.lowlevel.checkpoint()
         return self._store.find(scope.tenant, collection, index, equal, after, limit, newest)
+
+    async def keys(self, scope: Tenanted, collection: str, index: str, equal: Sequence[str | int], *, limit: int = 100) -> Sequence[str]:
+        """See the port."""
+        return [held.key for held in await self.find(scope, collection, index, equal, limit=limit)]
 
     async def _change(self, change: Change) -> bool:
         written: list[bool] = []

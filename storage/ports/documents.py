@@ -1,12 +1,13 @@
 """Documents: small maps by key, always inside one tenant."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 from storage.ports.entry import Place
 from storage.ports.scope import Tenanted
 
 Document = dict[str, Any]
+T = TypeVar("T")
 
 
 class Held(NamedTuple):
@@ -43,7 +44,7 @@ def version(number: int) -> Place:
 
 
 class Documents(Protocol):
-    """Five methods. Values are what msgpack can hold (bytes included)."""
+    """Seven methods. Values are what msgpack can hold (bytes included)."""
 
     async def get(self, scope: Tenanted, collection: str, key: str) -> Held | None:
         """One document."""
@@ -51,6 +52,11 @@ class Documents(Protocol):
 
     async def get_many(self, scope: Tenanted, collection: str, keys: Sequence[str]) -> dict[str, Held]:
         """Those of the keys that exist, in one read."""
+        ...
+
+    async def peek(self, scope: Tenanted, collection: str, keys: Sequence[str], shape: type[T]) -> dict[str, T]:
+        """Some fields of many documents, in one read: `shape` is a msgspec Struct, and what it does not name is passed over. Cheaper
+        than `get_many` for whoever looks at thousands and wants little of each."""
         ...
 
     async def put(self, scope: Tenanted, collection: str, key: str, doc: Document, place: Place) -> bool:
@@ -66,4 +72,8 @@ class Documents(Protocol):
                    limit: int = 100, newest: bool = False) -> Sequence[Held]:
         """Documents by a declared index: equal in all its fields, ordered by its order field and then by key; `after` is an
         exclusive bound on the order field (below it when `newest`). LookupError for an index that is not declared."""
+        ...
+
+    async def keys(self, scope: Tenanted, collection: str, index: str, equal: Sequence[str | int], *, limit: int = 100) -> Sequence[str]:
+        """What `find` would find, by name alone: read from the index, without a look at the documents."""
         ...

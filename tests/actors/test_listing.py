@@ -47,7 +47,7 @@ def counted(assembly: Assembly) -> Counter[str]:
 
         setattr(port, name, counting)
 
-    for name in ("get", "get_many", "find"):
+    for name in ("get", "get_many", "find", "keys", "peek"):
         count(assembly.backend.documents, name)
     for name in ("entries", "of_each", "find", "load"):
         count(assembly.backend.log, name)
@@ -66,7 +66,7 @@ async def test_the_number_of_reads_does_not_grow_with_the_number_of_conversation
             assert len((await bob.ask("conversation.list", limit=100))["items"]) == min(count, 100)
             seen.append(dict(reads))
     assert seen[0] == seen[1] == seen[2]
-    assert sum(seen[0].values()) <= 10
+    assert sum(seen[0].values()) <= 13  # two of them twice, for in memory `peek` and `keys` call what they are made of
 
 
 async def test_pages_follow_each_other_and_each_is_asked_for_once(world: World, autojump_clock: object) -> None:

@@ -1,5 +1,6 @@
 """The rules of the port Documents, each a function named after it."""
 
+import msgspec
 import pytest
 import trio
 
@@ -153,6 +154,38 @@ async def an_index_without_an_order_is_paged_by_key(data: Data) -> None:
         first = await node.documents.find(ONE, "memberships", "of_user", ["ann"], limit=4)
         rest = await node.documents.find(ONE, "memberships", "of_user", ["ann"], limit=4, after=first[-1].key)
         assert [held.key for held in [*first, *rest]] == [f"c{number}/ann" for number in range(7)]
+
+
+async def names_can_be_found_without_their_documents(data: Data) -> None:
+    async with data() as node:
+        for number in range(7):
+            await node.documents.put(ONE, "memberships", f"c{number}/ann", {"user": "ann", "conversation": f"c{number}", "joined": 1}, version(1))
+        await node.documents.delete(ONE, "memberships", "c3/ann", version(2))
+        await node.documents.put(OTHER, "memberships", "x/ann", {"user": "ann", "conversation": "x", "joined": 1}, version(1))
+        names = [f"c{number}/ann" for number in (0, 1, 2, 4, 5, 6)]
+        assert list(await node.documents.keys(ONE, "memberships", "of_user", ["ann"])) == names
+        assert list(await node.documents.keys(ONE, "memberships", "of_user", ["ann"], limit=2)) == names[:2]
+        assert list(await node.documents.keys(ONE, "memberships", "of_user", ["bob"])) == []
+        with pytest.raises(LookupError):
+            await node.documents.keys(ONE, "memberships", "of_nobody", ["ann"])
+
+
+class _Some(msgspec.Struct):
+    at: int
+    over: bool = False
+
+
+async def some_fields_of_many_documents_in_one_look(data: Data) -> None:
+    async with data() as node:
+        keys = [f"k{number}" for number in range(1_100)]
+        for number, key in enumerate(keys):
+            over = {"over": True} if number == 7 else {}
+            await node.documents.put(ONE, "heads", key, {"at": number, "about": {"name": "x" * 50}, **over}, version(1))
+        await node.documents.delete(ONE, "heads", "k1", version(2))
+        found = await node.documents.peek(ONE, "heads", [*keys, "nowhere"], _Some)
+        assert sorted(found) == sorted(set(keys) - {"k1"})
+        assert (found["k7"], found["k9"]) == (_Some(7, True), _Some(9))
+        assert await node.documents.peek(ONE, "heads", [], _Some) == await node.documents.peek(OTHER, "heads", ["k2"], _Some) == {}
 
 
 async def an_index_that_is_not_declared_is_a_mistake(data: Data) -> None:
