@@ -48,7 +48,7 @@ class Connection(Actor[Message]):
     """One client's socket. It takes commands from `hello` on; what the client sends in one go is handled in one go."""
 
     __slots__ = ("_desk", "_early", "_flood", "_flood_began", "_greeting", "_here", "_lanes", "_onlooker", "_open", "_rates", "_requests", "_socket",
-                 "_typed", "_watching", "expires_at", "name", "scope", "text")
+                 "_typed", "_under_way", "_watching", "expires_at", "name", "scope", "text")
 
     mailbox: ClassVar[int] = 64
 
@@ -60,6 +60,7 @@ class Connection(Actor[Message]):
         self._greeting = False
         self._early: deque[Command] = NOTHING
         self._open: set[int] = set()
+        self._under_way = 0  # commands that are carried out, or wait for their turn: those who want no answer are among them
         self._requests = 0
         self._lanes = Lanes(self._start)
         self._watching: Watching | None = None
@@ -223,9 +224,9 @@ class Connection(Actor[Message]):
     def _run(self, command: Command) -> None:
         if command.refusal is not None:
             return self.refuse(command, command.refusal)
-        if len(self._open) > MOST_OPEN:
+        if self._under_way >= MOST_OPEN:
             return self.refuse(command, Refused("too_many", "Too many commands are unanswered: wait for replies.",
-                                                limit=("unanswered", MOST_OPEN, len(self._open))))
+                                                limit=("unanswered", MOST_OPEN, self._under_way + 1)))
         try:
             self._enter(command)
         except Refused as refused:
@@ -235,12 +236,16 @@ class Connection(Actor[Message]):
         own = _OWN.get(command.m)
         if own is not None:
             params = _convert(command.p, own[0])
-            return self._lanes.enter(_lane(command), command, cast(Awaitable[Any], own[1](self, command, params)))
+            return self._begin(command, cast(Awaitable[Any], own[1](self, command, params)))
         row = self._desk.table.get(command.m)
         if row is None or self.scope is None:
             raise Refused("unknown_command", f"There is no command `{command.m[:64]}`.", field="m")
         params = make_params(row, command.p)
-        self._lanes.enter(_lane(command), command, call(row, self.scope, params))
+        self._begin(command, call(row, self.scope, params))
+
+    def _begin(self, command: Command, work: Asked | Awaitable[Any]) -> None:
+        self._under_way += 1
+        self._lanes.enter(_lane(command), command, work)
 
     def _start(self, command: Command, work: Asked | Awaitable[Any]) -> None:
         """Its turn has come."""
@@ -252,19 +257,24 @@ class Connection(Actor[Message]):
             self._done(command, lane, None, Refused("too_many", "The server is busy: try again."))
 
     def _decided(self, command: Command, lane: str, asked: Asked, verdict: Verdict | None, error: Exception | None) -> None:
-        if verdict is None:
-            self.refuse(command, error)
-        else:
-            self.reply(command, asked.answer(verdict))
-        self._lanes.leave(lane, act=True)
+        try:
+            if verdict is None:
+                self.refuse(command, error)
+            else:
+                self.reply(command, asked.answer(verdict))
+        finally:
+            self._under_way -= 1
+            self._lanes.leave(lane, act=True)
 
     def _done(self, command: Command, lane: str, result: Any, error: Exception | None) -> None:
-        if error is not None:
-            self.refuse(command, error)
-        elif result is not None:
-            self._note_typing(command)
-            self._say(command, result)
-        if lane:
+        try:
+            if error is not None:
+                self.refuse(command, error)
+            elif result is not None:
+                self._note_typing(command)
+                self._say(command, result)
+        finally:
+            self._under_way -= 1
             self._lanes.leave(lane, act=False)
 
     def _note_typing(self, command: Command) -> None:

@@ -1,5 +1,6 @@
 """What all rooms of a worker share, handed in once by `caas/wiring.py`."""
 
+import logging
 from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -20,6 +21,9 @@ from storage.ports.log import Log
 
 if TYPE_CHECKING:
     from actors.ephemeral.part import Parts as Ephemeral
+
+
+_log = logging.getLogger("actors.errands")
 
 
 class Sealer(Protocol):
@@ -83,7 +87,10 @@ class Errands:
             error = raised
         finally:
             self._left += 1
-        done(result, error)
+        try:
+            done(result, error)
+        except Exception:  # noqa: BLE001 - an outcome that kills whoever takes it must not take the worker along
+            _log.exception("whoever sent an errand failed to take its outcome")
 
 
 class House:

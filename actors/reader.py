@@ -41,18 +41,20 @@ class Reader:
     async def assign(self, partitions: Collection[int]) -> tuple[set[int], set[int]]:
         """Follow exactly these from now on: (gained, lost)."""
         async with self._assigning:
-            held = {partition for partition in range(self._log.partitions) if partition in self._tails}
+            held = self._held()
             gained = set() if self.outdated.is_set() else set(partitions) - held - self.damaged
             lost = held - set(partitions)
-            for partition in lost:
-                self._tails.end(partition)
-                self._storer.end(partition)
+            self._end(lost)
             places = await self._log.stored_places()
             for partition in gained:
                 self._tails.begin(partition, places.get(partition, NOWHERE), whole_at=BEYOND)
                 self._storer.begin(partition)
-            ends = await self._log.follow({partition: self._tails.begins(partition) for partition in (held - lost) | gained})
-            for partition in gained - self.damaged:
+            try:
+                ends = await self._log.follow({partition: self._tails.begins(partition) for partition in (held - lost) | gained})
+            except BaseException:
+                self._end(gained)  # nothing comes of them: whoever tries again begins with them anew
+                raise
+            for partition in gained & self._held():
                 self._tails.expect(partition, ends.get(partition, NOWHERE))
             if self._behind is None:
                 self._behind = gained
@@ -102,10 +104,7 @@ class Reader:
         """Every partition stops: what is behind this row would be decided otherwise than by those who can read it."""
         _log.critical("partition %d holds rules %d, and this program knows up to %d: start a newer one", row.partition, rules_of(row.data), RULES)
         self.outdated.set()
-        for partition in range(self._log.partitions):
-            if partition in self._tails:
-                self._tails.end(partition)
-                self._storer.end(partition)
+        self._end(self._held())
 
     def _stop(self, row: Row) -> None:
         """A damaged record is no entry, and nothing behind it is read: skipping it could renumber what follows."""
@@ -113,5 +112,13 @@ class Reader:
             return
         _log.critical("partition %d stops: the record at %s is damaged; restore it or follow docs/operate.md", row.partition, tuple(row.place))
         self.damaged.add(row.partition)
-        self._tails.end(row.partition)
-        self._storer.end(row.partition)
+        self._end({row.partition})
+
+    def _held(self) -> set[int]:
+        return {partition for partition in range(self._log.partitions) if partition in self._tails}
+
+    def _end(self, partitions: Collection[int]) -> None:
+        for partition in partitions:
+            if partition in self._tails:
+                self._tails.end(partition)
+                self._storer.end(partition)

@@ -146,6 +146,7 @@ class Assembly:
         ]
         self.followers = [Follower(one, log, backend.documents, self.router.owned) for one in follows]
         self._workers: set[str] = set()
+        self._moved: set[int] = set()
         self.storer.told.extend(self.followers)
 
     def desk(self, authenticate: Callable[[str], Awaitable[Authenticated]]) -> Desk:
@@ -159,18 +160,23 @@ class Assembly:
                     epoch=log.epoch, rates=self.rates)
 
     async def take_ring(self, ring: Ring) -> None:
-        """The node's workers are others now: follow what is ours, let go of what is not, listen where rooms have moved."""
-        changed = self.router.take_ring(ring)
+        """The node's workers are others now: follow what is ours, let go of what is not, listen where rooms have moved.
+
+        Raises StorageError; then it is to be called again until it has been done to the end.
+        """
+        changed = self._moved | self.router.take_ring(ring)
+        self._moved = changed  # until all is done: storage may fail in the middle, and then this is called again
         for worker in self._workers - set(ring.members):
             self.router.forget(worker)
         self._workers = set(ring.members)
         self.presences.members(ring.members)
-        gained, lost = await self.reader.assign(self.router.owned())
+        gained, _ = await self.reader.assign(self.router.owned())
         for name in list(self.rooms.keys()):
-            if self._partition(key_of(name)) in lost:
+            if self._partition(key_of(name)) not in self.tails:  # it would miss what is read of it elsewhere
                 await self.rooms.stop(name)
         self.fanout.refollow_where(lambda key: self._partition(key) in changed)
         self.presences.renew_where(lambda key: self._partition(key) in changed)
+        self._moved = set()
         for follower in self.followers:
             if gained:
                 follower.reassigned()

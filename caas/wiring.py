@@ -31,6 +31,7 @@ from services.api_keys.service import ApiKeys
 from services.applications.service import Applications
 from services.sessions import Ending, Sessions
 from storage.embedded.backend import open_embedded
+from storage.ports.errors import StorageError
 from supervisor import Child, Restart, Strategy, Supervisor, open_supervisor
 from supervisor.ring import Ring
 from supervisor.workers import Membership
@@ -49,6 +50,7 @@ from transport.websocket.hub import Hub
 _log = logging.getLogger("caas")
 
 _LINK_WITHIN_S = 2.0
+_AGAIN_S = 0.2
 
 
 class Worker:
@@ -144,7 +146,12 @@ class Worker:
             self._ring_news = trio.Event()
             members = self.members
             self.links.members(members)
-            await self.assembly.take_ring(Ring(members))
+            try:
+                await self.assembly.take_ring(Ring(members))
+            except StorageError as error:
+                _log.warning("the ring cannot be taken yet: %r", error)
+                await trio.sleep(_AGAIN_S)
+                continue
             with trio.move_on_after(_LINK_WITHIN_S):
                 await self.links.wait_linked(members)
             self.ready.set()

@@ -1,7 +1,8 @@
 """Bytes to commands, and replies and pushes to bytes: the one place that knows msgpack and its JSON twin.
 
 What a frame may hold is checked before it is decoded: depth, how many items, no bytes or extension types, no integer from 2**53
-on. A frame of plain commands passes one look by C (`_plain`); anything unusual is walked token by token (`protocol/scan.py`).
+on, no float that is no number (the twin could not tell of it). A frame of plain commands passes one look by C (`_plain`); anything
+unusual is walked token by token (`protocol/scan.py`).
 """
 
 import re
@@ -20,7 +21,7 @@ pack = msgspec.msgpack.Encoder().encode
 write = msgspec.json.Encoder().encode
 """Any value as JSON."""
 
-_HARMLESS = bytes(byte for byte in range(256) if not (0x80 <= byte <= 0x9F or (0xC1 <= byte <= 0xC9 and byte not in (0xC2, 0xC3))
+_HARMLESS = bytes(byte for byte in range(256) if not (0x80 <= byte <= 0x9F or (0xC1 <= byte <= 0xCB and byte not in (0xC2, 0xC3))
                                                       or byte in (0xCF, 0xD3) or 0xD4 <= byte <= 0xD8 or 0xDC <= byte <= 0xDF))
 _SMALL_CONTAINERS = bytes(range(0x80, 0xA0))
 _DIGITS = re.compile(rb"[0-9]{16,}")

@@ -1,5 +1,7 @@
 """A walk over msgpack bytes, token by token and without recursion: what stands in a frame, before anything of it is built."""
 
+from math import isfinite
+from struct import unpack
 from typing import Any, NamedTuple
 
 from protocol import limits
@@ -114,7 +116,7 @@ class _Walk:
         if mark in (0xC0, 0xC2, 0xC3):
             return {0xC0: None, 0xC2: False, 0xC3: True}[mark], None
         if mark in _FLOATS:
-            return self._skip(_FLOATS[mark], 0.0), None
+            return self._float(_FLOATS[mark]), None
         return self._foreign(mark), None
 
     def _foreign(self, mark: int) -> Any:
@@ -134,6 +136,14 @@ class _Walk:
         if abs(value) > limits.LARGEST_INTEGER:
             self.refusal = self.refusal or "an integer is 2^53 or more"
         return value
+
+    def _float(self, size: int) -> float:
+        start = self.at
+        self._skip(size, None)
+        (value,) = unpack(">f" if size == 4 else ">d", self.data[start : self.at])
+        if not isfinite(value):
+            self.refusal = self.refusal or "a float is not a finite number"
+        return float(value)
 
     def _text(self, size: int) -> str:
         start = self.at

@@ -62,6 +62,7 @@ CASES: list[tuple[str, bytes | str, str]] = [
     ("a thousand levels deep", _nested(1_000), "bad_request"),
     ("4,097 items", _send(custom={"a": [0] * 4_097}), "bad_request"),
     ("an id with NUL", _send(c="lob\x00by"), "bad_request"),
+    ("a float that is no number", _send(custom={"a": float("nan")}), "bad_request"),
     ("a key that is no text", _send(custom={"a": [{7: 1}]}), "bad_request"),
     ("a UUIDv4 as an id", _send(id="0199c0ff-ee00-4000-8000-000000000000"), "bad_request"),
     ("an id in upper case", _send(id=FIRST.upper()), "bad_request"),

@@ -15,11 +15,30 @@ from transport.listener import ServeHTTP
 from transport.websocket.handshake import MAX_HEAD
 
 if TYPE_CHECKING:
+    from hypercorn.protocol import ProtocolWrapper
     from hypercorn.typing import ASGIFramework, LifespanState
 
     from transport.replay import ReplayStream
 
 _IDLE_S = 5.0  # also what a client has for its next request's headers
+
+
+class _Server(TCPServer):
+    """HTTP/1.1 alone. Whoever asks for HTTP/2 (`Upgrade: h2c`, or its preface at once) is answered as if they had not: its streams could
+    be held open without a deadline of ours."""
+
+    @property
+    def protocol(self) -> "ProtocolWrapper":
+        return self._protocol
+
+    @protocol.setter
+    def protocol(self, protocol: "ProtocolWrapper") -> None:
+        protocol.protocol._check_protocol = _stay  # type: ignore[method-assign, union-attr]
+        self._protocol = protocol
+
+
+async def _stay(request: object) -> None:
+    """Every request is HTTP/1.1."""
 
 
 @asynccontextmanager
@@ -34,7 +53,7 @@ async def open_asgi(app: "ASGIFramework") -> AsyncIterator[ServeHTTP]:
     lifespan = Lifespan(wrapper, config, state)
 
     async def serve(stream: "ReplayStream") -> None:
-        await TCPServer(wrapper, config, context, state, stream)  # type: ignore[arg-type]  # has all that it uses of a stream
+        await _Server(wrapper, config, context, state, stream)  # type: ignore[arg-type]  # has all that it uses of a stream
 
     ended = trio.Event()
 

@@ -114,14 +114,14 @@ class Listener:
         if not self._door.enter(address, sock.fileno(), trio.current_time()):
             sock.close()
             return
-        sock.setblocking(False)
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         nursery.start_soon(self._welcome, sock, address)
 
     async def _welcome(self, sock: socket.socket, address: str) -> None:
         """The life of one socket until it ends, or until the hub has it."""
         visit = _Visit(self._door, address)
         try:
+            sock.setblocking(False)
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             await (self._greet(sock, visit) if self._tls is None else self._greet_tls(sock, self._tls, visit))
         except (OSError, trio.BrokenResourceError, trio.ClosedResourceError, trio.TooSlowError):
             _log.debug("ended in its handshake", extra={"peer": address})

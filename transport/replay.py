@@ -1,6 +1,14 @@
-"""Streams that first give back what was read of them to see whose they are."""
+"""Streams that first give back what was read of them to see whose they are, and that wait for no peer for ever."""
+
+from typing import Final
 
 import trio
+
+STALLED_S: Final = 10.0
+"""A peer that takes nothing for so long is hung up on: Hypercorn itself waits without end, and shields that from whoever stops us."""
+
+_RECORD = 16_384  # a piece for which STALLED_S is enough on any line worth having
+_CLOSING_S = 5.0
 
 
 class ReplayStream(trio.abc.HalfCloseableStream):
@@ -20,7 +28,12 @@ class ReplayStream(trio.abc.HalfCloseableStream):
         return data
 
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
-        await self._stream.send_all(data)
+        for start in range(0, len(data), _RECORD):
+            with trio.move_on_after(STALLED_S) as scope:
+                await self._stream.send_all(data[start : start + _RECORD])
+            if scope.cancelled_caught:
+                await trio.aclose_forcefully(self._stream)
+                raise trio.BrokenResourceError("the peer takes nothing")
 
     async def wait_send_all_might_not_block(self) -> None:
         await self._stream.wait_send_all_might_not_block()
@@ -32,7 +45,8 @@ class ReplayStream(trio.abc.HalfCloseableStream):
                 await self._stream.send_eof()
 
     async def aclose(self) -> None:
-        await self._stream.aclose()
+        with trio.move_on_after(_CLOSING_S):  # TLS says goodbye, to whoever listens
+            await self._stream.aclose()
 
 
 class ReplayTLSStream(ReplayStream):

@@ -27,7 +27,8 @@ class Readers:
         self._folder, self._most_s = folder, most_s
         self._limiter = trio.CapacityLimiter(count)
         self._idle: list[sqlite3.Connection] = []
-        self._busy: dict[sqlite3.Connection, float] = {}
+        self._busy: dict[object, sqlite3.Connection] = {}  # by read
+        self._since: dict[object, float] = {}  # when each of these was first looked at
         self._closed = False
         self._giving_way: GivingWay | None = None
 
@@ -44,13 +45,14 @@ class Readers:
         """What `work` makes of a consistent view of the file. Raises StorageAway, Damaged."""
         if self._giving_way is not None:
             self._giving_way.begin()
-        return await trio.to_thread.run_sync(self._in_thread, work, trio.current_time(), limiter=self._limiter, abandon_on_cancel=True)
+        return await trio.to_thread.run_sync(self._in_thread, work, limiter=self._limiter, abandon_on_cancel=True)
 
     def look(self) -> None:
-        """End every read that has lasted too long."""
-        late = trio.current_time() - self._most_s
-        for connection, since in list(self._busy.items()):
-            if since < late:
+        """End every read that has lasted too long; waiting for its turn does not count."""
+        now, busy = trio.current_time(), dict(self._busy)
+        self._since = {read: self._since.get(read, now) for read in busy}
+        for read, connection in busy.items():
+            if self._since[read] < now - self._most_s:
                 connection.interrupt()
 
     def close(self) -> None:
@@ -59,18 +61,19 @@ class Readers:
         while self._idle:
             self._idle.pop().close()
 
-    def _in_thread(self, work: Callable[[sqlite3.Connection], T], now: float) -> T:
+    def _in_thread(self, work: Callable[[sqlite3.Connection], T]) -> T:
         try:
             connection = self._idle.pop() if self._idle else connect(self._folder, read_only=True)
         except sqlite3.Error as error:
             raise of_read(error) from error
-        self._busy[connection] = now
+        read = object()
+        self._busy[read] = connection
         try:
             return _in_transaction(connection, work)
         except sqlite3.Error as error:
             raise of_read(error) from error
         finally:
-            self._busy.pop(connection)
+            del self._busy[read]
             self._put_back(connection)
 
     def _put_back(self, connection: sqlite3.Connection) -> None:

@@ -278,3 +278,32 @@ async def test_messages_are_paged_both_ways(world: World, autojump_clock: object
     assert ([item["seq"] for item in first["items"]], first["next"], "prev" in first) == ([2, 3, 4, 5], 5, False)
     middle = await alice.ask("message.list", c="g", limit=5, around=6)
     assert [item["seq"] for item in middle["items"]] == [4, 5, 6, 7, 8]
+
+
+async def test_commands_that_want_no_answer_are_bounded_as_well(world: World, autojump_clock: object) -> None:
+    alice = await group(world)
+    silent = pack([{"m": "conversation.get", "p": {"c": "g"}}] * 64)
+    alice.worker.connections.messages(alice, [(2, silent)] * 20)
+    refused = await alice.ask("conversation.get", c="g")
+    assert (refused["error"], refused["limit"]) == ("too_many", {"name": "unanswered", "max": 1_024, "got": 1_025})
+    await trio.sleep(5)
+    assert (await alice.ask("conversation.get", c="g"))["role"] == "owner"
+
+
+async def test_an_answer_that_cannot_be_made_does_not_block_what_comes_behind_it(world: World, autojump_clock: object,
+                                                                                 caplog: pytest.LogCaptureFixture) -> None:
+    alice = await group(world, said=1)
+    assembly = alice.worker.assembly
+    row = assembly.table["conversation.get"]
+
+    async def broken(scope: object, params: object) -> Any:
+        def answer() -> Any:
+            raise RuntimeError("a bug in the making of an answer")
+
+        return answer
+
+    assembly.table["conversation.get"] = msgspec.structs.replace(row, call=broken)
+    alice.say("conversation.get", c="g")
+    behind = alice.say("conversation.sync", c="g", after=0)
+    assert len((await alice.reply(behind))["r"]["entries"]) == 2
+    assert "a bug in the making of an answer" in caplog.text

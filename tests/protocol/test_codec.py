@@ -38,7 +38,9 @@ def test_what_is_no_frame(payload: bytes) -> None:
     (pack({"i": 7, "m": "x", "p": {"a": 2**53 - 1}}), False), (pack({"i": 7, "m": "x", "p": {"a": 2**53}}), True),
     (pack({"i": 7, "m": "x", "p": {"a": -(2**53)}}), True), (pack({"i": 7, "m": "x", "p": {"a": 2**63}}), True),
     (pack({"i": 7, "m": "x", "p": {"a": b"bytes"}}), True), (msgpack.packb({"i": 7, "m": "x", "p": {"a": msgpack.ExtType(1, b"x")}}), True),
-    (pack({"i": 7, "m": "x", "p": [1]}), True),
+    (pack({"i": 7, "m": "x", "p": [1]}), True), (pack({"i": 7, "m": "x", "p": {"a": 1.5, "b": [-0.0, 1e300]}}), False),
+    *((pack({"i": 7, "m": "x", "p": {"custom": {"a": [value]}}}), True) for value in (float("nan"), float("inf"), float("-inf"))),
+    (b"\x83\xa1i\x07\xa1m\xa1x\xa1p\x81\xa1a\xca\x7f\xc0\x00\x00", True), (b"\x83\xa1i\x07\xa1m\xa1x\xa1p\x81\xa1a\xca\x3f\x80\x00\x00", False),
 ])
 def test_what_is_decodable_is_answered(payload: bytes, refused: bool) -> None:
     [command] = decode_commands(payload, text=False)
@@ -68,7 +70,8 @@ def test_any_bytes_are_a_frame_or_not(payload: bytes, text: bool) -> None:
         return
 
 
-VALUES = some.recursive(some.none() | some.booleans() | some.integers(-(2**53) + 1, 2**53 - 1) | some.text(max_size=8) | some.floats(allow_nan=False),
+VALUES = some.recursive(some.none() | some.booleans() | some.integers(-(2**53) + 1, 2**53 - 1) | some.text(max_size=8)
+                        | some.floats(allow_nan=False, allow_infinity=False),
                         lambda inner: some.lists(inner, max_size=4) | some.dictionaries(some.text(max_size=4), inner, max_size=4), max_leaves=12)
 
 

@@ -1,6 +1,7 @@
 """What is bounded: the write-ahead log, reads, what waits, and how a batch is shared among tenants."""
 
 import sqlite3
+import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from itertools import pairwise
@@ -8,6 +9,8 @@ from pathlib import Path
 
 import pytest
 import trio
+import trio.testing
+from trio.testing import MockClock
 
 from storage.embedded import Bounds, EmbeddedBackend, open_embedded
 from storage.embedded.database import connect
@@ -17,7 +20,7 @@ from storage.embedded.waiting import MOST_OF_TENANT, TURN_BYTES, Waiting, append
 from storage.ports.documents import version
 from storage.ports.errors import StorageAway, StorageError, StorageFull
 from storage.ports.log import Record
-from tests.contracts.data import ONE, append, entry, follow, read, record, step
+from tests.contracts.data import ONE, WITHIN_S, append, entry, follow, read, record, step
 
 KIB = 1024
 SMALL = Bounds(checkpoint_from=128 * KIB, checkpoint_above=512 * KIB, wal_most=2_048 * KIB, checkpoint_every_s=0.01)
@@ -88,6 +91,35 @@ async def test_a_read_that_takes_too_long_is_ended(tmp_path: Path) -> None:
                 await readers.read(lambda connection: connection.execute(endless).fetchone())
             assert await readers.read(lambda connection: connection.execute("SELECT 1").fetchone()) == (1,)
             nursery.cancel_scope.cancel()
+        readers.close()
+
+
+async def test_waiting_for_ones_turn_is_not_reading(tmp_path: Path, mock_clock: MockClock) -> None:
+    async with open_embedded(tmp_path):
+        readers, begun, go = Readers(Folder(tmp_path), count=1, most_s=5), [trio.Event(), trio.Event()], [threading.Event(), threading.Event()]
+
+        def hold(number: int) -> int:
+            trio.from_thread.run_sync(begun[number].set)
+            go[number].wait(WITHIN_S)
+            return number
+
+        async def read(number: int) -> None:
+            def work(connection: sqlite3.Connection) -> int:
+                connection.create_function("hold", 1, hold)
+                return int(connection.execute("SELECT hold(?)", (number,)).fetchone()[0])
+
+            assert await readers.read(work) == number
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(read, 0)
+            await begun[0].wait()
+            nursery.start_soon(read, 1)
+            await trio.testing.wait_all_tasks_blocked()
+            mock_clock.jump(60)
+            go[0].set()
+            await begun[1].wait()
+            readers.look()
+            go[1].set()
         readers.close()
 
 

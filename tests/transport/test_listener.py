@@ -87,6 +87,58 @@ async def test_a_request_in_single_bytes_reaches_rest_whole(wire):
         assert await body(client) == b"POST /ws-like http 127.0.0.1body"
 
 
+async def large(scope, receive, send):
+    """Answers with more than a socket takes."""
+    if scope["type"] == "lifespan":
+        return await app(scope, receive, send)
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"50000000")]})
+    await send({"type": "http.response.body", "body": bytes(50_000_000)})
+    return None
+
+
+@pytest.mark.parametrize("secured", [False, True])
+async def test_whoever_does_not_read_an_answer_is_hung_up_on_after_10_s(wire, autojump_clock, tls, trusting, secured):
+    async with open_asgi(large) as serve_http, wire.server(serve_http=serve_http, tls=tls if secured else None) as server:
+        client = await (secure(wire, server.port, trusting) if secured else wire.connect(server.port))
+        await client.send(get("/"))
+        begun = trio.current_time()
+        with trio.fail_after(30):
+            while server.door.inside or trio.current_time() == begun:
+                await trio.sleep(0.5)
+        assert trio.current_time() - begun >= 10
+
+
+async def test_whoever_does_not_read_an_answer_does_not_hold_up_the_end(wire, autojump_clock):
+    async with open_asgi(large) as serve_http:
+        async with wire.server(serve_http=serve_http) as server:
+            client = await wire.connect(server.port)
+            await client.send(get("/"))
+            await trio.sleep(1)
+            begun = trio.current_time()
+        assert trio.current_time() - begun <= 10
+
+
+async def test_a_slow_reader_of_an_answer_gets_all_of_it(wire, autojump_clock):
+    async with open_asgi(large) as serve_http, wire.server(serve_http=serve_http) as server:
+        client = await wire.connect(server.port)
+        await client.send(get("/"))
+        size = 0
+        while size < 50_000_000:
+            size += len(await client.stream.receive_some(1_000_000))
+            await trio.sleep(1)
+
+
+@pytest.mark.parametrize("asked", [
+    b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x00\x04\x00\x00\x00\x00\x00",
+    get("/h", "Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\n"),
+])
+async def test_http_2_is_not_spoken(wire, asked):
+    async with open_asgi(app) as serve_http, wire.server(serve_http=serve_http) as server:
+        client = await wire.connect(server.port)
+        await client.send(asked)
+        assert (await client.head()).startswith((b"HTTP/1.1 200", b"HTTP/1.1 4"))
+
+
 async def test_without_rest_there_is_nothing_else(wire):
     async with wire.server() as server:
         client = await wire.connect(server.port)
