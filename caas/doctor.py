@@ -35,8 +35,14 @@ def examine(check: Check, ground: Ground) -> Found:
     """Make a check. What it cannot look at is bad: whatever stands in its way stands in the server's way too."""
     try:
         return check.look(ground)
-    except (OSError, ValueError) as error:
-        return Found("bad", f"it could not be looked at: {error}", "see that this user may read it, then look again")
+    except Exception as error:  # noqa: BLE001 - here a check's life ends, and the others are still to be made
+        return Found("bad", f"it could not be looked at: {_first(error)}", "see that this user may read and write it, then look again")
+
+
+def _first(error: BaseException) -> BaseException:
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
 
 
 def _ground(data: Data, file: ConfigFile, thorough: bool) -> Ground:

@@ -24,7 +24,7 @@ import trio
 import trustme
 from msgspec import structs
 
-from caas.checks import CHECKS, Ground
+from caas.checks import CHECKS, Check, Found, Ground
 from caas.checks.machine import Machine
 from caas.checks.program import fits
 from caas.config import Config
@@ -284,6 +284,15 @@ def test_what_may_not_be_read_is_bad(ground: Ground) -> None:
         assert look("data folder", ground).verdict == look("master key", ground).verdict == "bad"
     finally:
         data_of(ground).chmod(0o700)
+
+
+@pytest.mark.parametrize("error", [PermissionError("not yours"), ExceptionGroup("", [OSError("not yours")]), RuntimeError("not yours")])
+def test_what_cannot_be_looked_at_is_bad_and_the_others_go_on(ground: Ground, error: Exception) -> None:
+    def fails(_: Ground) -> Found:
+        raise error
+
+    found = examine(Check("x", "", fails), ground)
+    assert (found.verdict, found.said) == ("bad", "it could not be looked at: not yours") and found.mend
 
 
 # The port.
