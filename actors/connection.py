@@ -382,11 +382,13 @@ class Connection(Actor[Message]):
 
     async def _watch_presence(self, command: Command, p: Of) -> Any:
         assert self.scope is not None
-        users = await self._desk.presence.named(self.scope, p.users)
+        scope, service = self.scope, self._desk.presence
+        users = await service.named(scope, p.users)
+        barring = await service.barring(scope, users)
         if self._onlooker is None:
             self._onlooker = Onlooker(self, self._desk.presences)
         onlooker = self._onlooker
-        found = await onlooker.prepare(self.scope.tenant, users)
+        found = await onlooker.prepare(scope, users, barring)
         return lambda: {"items": onlooker.begin(found)}
 
     async def _unwatch_presence(self, command: Command, p: Of) -> Any:

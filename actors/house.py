@@ -59,6 +59,10 @@ class Presences(Protocol):
         """Tell a worker how the user is, as the others see it and as the user does; nothing: that the room has ended."""
         ...
 
+    def bar(self, worker: str, key: Key, viewer: str, barred: bool) -> None:
+        """Tell a worker that the user blocks somebody (internal id), or no longer: to whom they are never there."""
+        ...
+
     def ask_all(self, key: Key, done: Callable[[dict[str, bool] | None], None]) -> None:
         """Ask all workers whether they have devices of the user: which have, and whether these are idle; None: there is no saying."""
         ...

@@ -1,6 +1,6 @@
 """Onlookers: connections of this worker that watch the presence of users."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 import trio
@@ -18,6 +18,8 @@ UNKNOWN_AFTER_S = 5.0
 
 View = dict[str, Any]
 UNKNOWN: View = {"status": "unknown"}
+BARRED: View = {"status": "offline"}
+"""What those see whom the user blocks."""
 
 
 class Listener(Protocol):
@@ -44,13 +46,14 @@ class Watched:
     Those to be told of changes are True in `watchers`; the others await their reply.
     """
 
-    __slots__ = ("_others", "_own", "_tell", "answered", "key", "name", "number", "unheard_since", "user", "watchers", "worker")
+    __slots__ = ("_barred", "_others", "_own", "_tell", "answered", "key", "name", "number", "unheard_since", "user", "watchers", "worker")
 
     def __init__(self, key: Key, user: str, name: str, worker: str, tell: Tell) -> None:
         self.key, self.user, self.name, self.worker, self._tell = key, user, name, worker, tell
         self.watchers: dict[Any, bool] = {}
         self.number, self.unheard_since = 0, 0.0
         self._others, self._own, self.answered = View(), View(), trio.Event()
+        self._barred: frozenset[str] = frozenset()
 
     @property
     def scope(self) -> Scope:
@@ -83,7 +86,15 @@ class Watched:
 
     def item(self, user: str) -> View:
         """What a user (internal id; empty: the application) sees of it."""
-        return {"user": self.name, **((self._own if user == self.user else self._others) or UNKNOWN)}
+        view = self._own if user == self.user else BARRED if user in self._barred else self._others
+        return {"user": self.name, **(view or UNKNOWN)}
+
+    def bar(self, viewer: str, barred: bool) -> None:
+        """The user blocks somebody, or no longer, who may be watching."""
+        if (viewer in self._barred) != barred:
+            self._barred = self._barred ^ {viewer}
+            if self._others and self._others["status"] != "offline":
+                self._push([listener for listener, live in self.watchers.items() if live and listener.user == viewer], self.item(viewer))
 
     def take(self, others: View, own: View) -> None:
         """How it is now; whoever sees a difference is told."""
@@ -91,13 +102,14 @@ class Watched:
         self.answered.set()
         live = [listener for listener, live in self.watchers.items() if live]
         if others != before[0]:
-            self._push([listener for listener in live if listener.user != self.user], others)
+            blind = {self.user, *self._barred}
+            self._push([listener for listener in live if listener.user not in blind], {"user": self.name, **others})
         if own != before[1]:
-            self._push([listener for listener in live if listener.user == self.user], own)
+            self._push([listener for listener in live if listener.user == self.user], {"user": self.name, **own})
 
-    def _push(self, listeners: Sequence[Listener], view: View) -> None:
+    def _push(self, listeners: Sequence[Listener], item: View) -> None:
         if listeners:
-            self._tell(listeners, {"t": "presence.changed", "p": {"user": self.name, **view}})
+            self._tell(listeners, {"t": "presence.changed", "p": item})
 
 
 class Watches(Protocol):
@@ -117,13 +129,17 @@ class Onlooker:
         self._listener, self._watches, self._over = listener, watches, False
         self.watched: dict[str, Watched] = {}
 
-    async def prepare(self, tenant: str, users: Mapping[str, str]) -> Sequence[Watched]:
-        """Begin to watch these (internal ids by the company's), and find out how they are; nothing is told before `begin`."""
+    async def prepare(self, scope: Scope, users: Mapping[str, str], barring: Collection[str]) -> Sequence[Watched]:
+        """Begin to watch these (internal ids by the company's), and find out how they are; nothing is told before `begin`. `barring`:
+        those who block the one who looks."""
         count = len(self.watched.keys() | users.keys())
         if count > MOST_WATCHED:
             raise Refused("too_many", f"A connection watches the presence of {MOST_WATCHED} users at most: end some with `presence.unwatch`.",
                           limit=("presence", MOST_WATCHED, count))
-        found = [self._watched(tenant, user, name) for name, user in users.items()]
+        found = [self._watched(scope.tenant, user, name) for name, user in users.items()]
+        for watched in found:
+            if watched.user in barring:  # storage may not have the latest: that somebody blocks no longer, the room tells
+                watched.bar(scope.user, True)
         with trio.move_on_after(WITHIN_S):
             for watched in found:
                 await watched.answered.wait()

@@ -4,7 +4,7 @@ A user's personal room knows whether the user is there (actors/ephemeral/presenc
 of the user, and that it wants to hear of the user. Only what is told of presence comes here: never an entry of that conversation.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -63,11 +63,12 @@ class Presences:
         if watched.watchers.pop(listener, None) is not None and watched.over:
             self.watched.say(watched)
 
-    async def look(self, scope: Scope, users: Mapping[str, str]) -> list[View]:
+    async def look(self, scope: Scope, users: Mapping[str, str], barring: Collection[str]) -> list[View]:
         """How these users are (internal ids by the company's), as the scope sees it."""
         onlooker = Onlooker(object(), self)
         try:
-            return [watched.item(scope.user) for watched in await onlooker.prepare(scope.tenant, users)]
+            found = await onlooker.prepare(scope, users, barring)
+            return [watched.item(scope.user) for watched in found]
         finally:
             onlooker.close()
 
@@ -97,6 +98,11 @@ class Presences:
         elif watched := self.watched.find(key):
             watched.take(*views)
 
+    def barred(self, key: Key, viewer: str, barred: bool) -> None:
+        """A user blocks somebody, or no longer."""
+        if watched := self.watched.find(key):
+            watched.bar(viewer, barred)
+
     def where(self, key: Key) -> bool | None:
         """Whether all devices of the user on this worker are idle; None when there are none."""
         here = self.here.find(key)
@@ -110,6 +116,13 @@ class Presences:
             self.told(key, views)
         else:
             self._links.tell(worker, ["presence", *key, views])
+
+    def bar(self, worker: str, key: Key, viewer: str, barred: bool) -> None:
+        """Tell a worker that the user of a room blocks somebody, or no longer."""
+        if worker == self._me:
+            self.barred(key, viewer, barred)
+        else:
+            self._links.tell(worker, ["barred", *key, viewer, barred])
 
     def ask_all(self, key: Key, done: Callable[[Found | None], None]) -> None:
         """Ask all workers of the node whether they have devices of a user. `done` is told None when there is no saying."""

@@ -124,7 +124,7 @@ class Assembly:
         latest = Latest(backend.documents, self.history, current, self.users, self.tenants)
         self.conversations = Conversations(self.router, self.history, backend.documents, self.receipts, latest, acting, self.tenants)
         self.messages = Messages(self.history, current, self.users, self.tenants, world.clock)
-        self.presence = Presence(self.presences, self.users, self.tenants, world.clock, world.ids)
+        self.presence = Presence(self.presences, self.users, backend.documents, self.tenants, world.clock, world.ids)
         self.table = gather((
             self.conversations,
             Membership(self.router, self.users, self.receipts, acting),
@@ -206,6 +206,8 @@ class Assembly:
             self.addressees.deliver(key, *rest)
         elif what == "presence":
             self.presences.told(key, *rest)
+        elif what == "barred":
+            self.presences.barred(key, *rest)
         elif what == "lags":
             self.fanout.lags(key, *rest)
         else:

@@ -208,6 +208,8 @@ def measure(metrics: Metrics, worker: "Worker") -> None:
     metrics.level("caas_connections", "WebSocket connections.", lambda: len(worker.connections))
     metrics.level("caas_rooms", "Rooms awake.", lambda: len(assembly.rooms))
     metrics.level("caas_audiences", "Conversations that somebody on the worker watches.", lambda: len(assembly.fanout))
+    metrics.level("caas_users_here", "Users with a connection, counted on each worker.", lambda: len(assembly.presences.here))
+    metrics.level("caas_presences_watched", "Users whose presence somebody on the worker watches.", lambda: len(assembly.presences.watched))
     metrics.level("caas_storing_rows", "Entries read and not yet stored.", assembly.storer.waiting)
     metrics.level("caas_damaged_partitions", "Partitions stopped at a damaged record.", lambda: len(assembly.reader.damaged))
 

@@ -50,7 +50,7 @@ class Presence(Quiet):
 
     def signal(self, signal: Signal) -> object:
         """Claims of workers. Watching is answered with what the others see, and what the user sees."""
-        worker: str = signal.p["worker"]
+        worker: str = signal.p.get("worker", "")
         match signal.what:
             case "presence.here":
                 self._here({worker: signal.p["idle"]})
@@ -61,6 +61,9 @@ class Presence(Quiet):
                 return self._watched(signal.p["seen"])
             case "presence.unwatch":
                 self._watchers = _without(self._watchers, worker)
+            case "presence.barred":
+                for watcher in self._watchers:
+                    self._host.house.presences.bar(watcher, self._host.key, signal.p["user"], signal.p["barred"])
         return None
 
     def applied(self, entry: Entry, outcome: Outcome) -> None:

@@ -71,6 +71,8 @@ class Blocks:
         return closes((await self._lately.read(scope, personal, view, COLLECTION, [key])).get(key))
 
     async def _tell(self, scope: Scope, direct: str, act: Act, verdict: Verdict) -> None:
-        """Have the room of the two know at once; one that cannot be told reads it when it wakes, and looks again now and then."""
+        """Have the room of the two know at once, and those who watch the blocker's presence. A room that cannot be told reads it when it
+        wakes, and looks again now and then."""
+        self._rooms.hint(scope, act.conversation, "presence.barred", {"user": act.facts["user"], "barred": act.body["blocked"]})
         with contextlib.suppress(Refused):
             await self._rooms.signal(scope, direct, "block.changed", {"seq": verdict.seq, "blocked": act.body["blocked"]})

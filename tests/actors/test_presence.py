@@ -229,6 +229,28 @@ async def test_ones_own_view_is_the_truth(world: World, autojump_clock: object) 
     assert heard(other)[-1] == "offline"
 
 
+# Blocks.
+
+
+@pytest.mark.parametrize("worker", ["w1", "w2"])
+async def test_to_whom_one_blocks_one_is_never_there(world: World, worker: str, autojump_clock: object) -> None:
+    alice = await greeted(world, "alice", "w1")
+    bob, carol = await watching(world, "alice", worker=worker), await watching(world, "alice", name="carol", worker=worker)
+    await alice.ask("user.block", user="bob")
+    await trio.sleep(1)
+    assert [push["p"] for push in bob.got("presence.changed")] == [{"user": "alice", "status": "offline"}]
+    for status in ("dnd", "online"):
+        await alice.ask("presence.set", status=status)
+        await trio.sleep(0.1)
+    assert (heard(bob), heard(carol)) == (["offline"], ["dnd", "online"])
+    assert (await watching(world, "alice", worker="w2")).told == [{"user": "alice", "status": "offline"}]  # type: ignore[attr-defined]
+    assert (await bob.ask("presence.get", users=["alice"]))["items"] == [{"user": "alice", "status": "offline"}]
+    assert (await alice.ask("presence.get", users=["bob"]))["items"] == [{"user": "bob", "status": "online"}]
+    await alice.ask("user.unblock", user="bob")
+    await trio.sleep(1)
+    assert (heard(bob), heard(carol)) == (["offline", "online"], ["dnd", "online"])
+
+
 # Watching.
 
 

@@ -216,3 +216,17 @@ async def test_over_rest_it_ends_by_itself_or_by_its_user(world: World, autojump
             assert await assembly.dispatch.call(alice, assembly.table[end], {"c": "one"}) == {}
         await trio.sleep(6.1)
     assert heard(bob) == ["alice+", "alice-"] * 2
+
+
+async def test_where_it_is_frozen_nobody_types(world: World, autojump_clock: object) -> None:
+    alice, bob = await two_in(world, "one")
+    await bob.ask("typing.start", c="one")
+    await alice.ask("conversation.freeze", c="one", frozen=True)
+    await trio.sleep(0.1)
+    assert heard(alice) == ["bob+", "bob-"]
+    for client in (alice, bob):
+        assert (await client.ask("typing.start", c="one"))["error"] == "frozen"
+    await alice.ask("conversation.freeze", c="one", frozen=False)
+    assert await bob.ask("typing.start", c="one") == {}
+    await trio.sleep(0.1)
+    assert heard(alice) == ["bob+", "bob-", "bob+"]
