@@ -9,6 +9,8 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
+from protocol.limits import LARGEST_INTEGER
+
 USER_ID = r"^[A-Za-z0-9_@.:+\-]{1,128}$"
 CONVERSATION_ID = r"^~?[A-Za-z0-9_@.:+\-]{1,128}$"
 ACT_ID = r"^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$"
@@ -26,11 +28,12 @@ OwnOrOther = Annotated[str, _text("conversation id or me", "A conversation; `me`
 MessageId = Annotated[str, _text("message id", "A message, by the UUIDv7 its sender made.", pattern=ACT_ID)]
 Op = Annotated[str, _text("act id", "A UUIDv7 of this act: said again with the same one, it takes effect once.", pattern=ACT_ID)]
 Emoji = Annotated[str, _text("emoji", "An emoji, or a short name of one.", minLength=1, maxLength=64)]
-Seq = Annotated[int, Meta(ge=0, title="seq", description="A place among all entries of a conversation.")]
-Nth = Annotated[int, Meta(ge=0, title="n", description="A place among the messages of a conversation.")]
-Epoch = Annotated[int, Meta(title="epoch", description="Which life of the data this is; compared for equality only.")]
-At = Annotated[int, Meta(ge=0, title="time", description="Milliseconds since 1970 UTC.")]
-Size = Annotated[int, Meta(ge=0)]
+Seq = Annotated[int, Meta(ge=0, le=LARGEST_INTEGER, title="seq", description="A place among all entries of a conversation.")]
+Nth = Annotated[int, Meta(ge=0, le=LARGEST_INTEGER, title="n", description="A place among the messages of a conversation.")]
+Epoch = Annotated[int, Meta(ge=-LARGEST_INTEGER, le=LARGEST_INTEGER, title="epoch",
+                            description="Which life of the data this is; compared for equality only.")]
+At = Annotated[int, Meta(ge=0, le=LARGEST_INTEGER, title="time", description="Milliseconds since 1970 UTC.")]
+Size = Annotated[int, Meta(ge=0, le=LARGEST_INTEGER)]
 Custom = Annotated[dict[str, Any], Meta(title="custom data", description="The application's own data, kept as it is.")]
 
 Type = Literal["direct", "group", "channel"]

@@ -20,6 +20,7 @@ _SPECIAL = {
     "message.delivered": ("forbidden",),
     "message.read": ("forbidden",),
     "message.send": ("blocked",),
+    "presence.set": ("forbidden",),
     "reaction.add": ("too_large",),
     "token.refresh": UNKNOWN_CALLER,
     "token_key.create": ("storage_full",),

@@ -12,7 +12,7 @@ from protocol.shapes import ConversationId, Custom, Epoch, Op, OwnOrOther, Seq, 
 Text = Annotated[str, Meta(max_length=limits.NAME)]
 Long = Annotated[str, Meta(max_length=limits.DESCRIPTION)]
 Url = Annotated[str, Meta(max_length=limits.URL)]
-Count = Annotated[int, Meta(ge=1)]
+Count = Annotated[int, Meta(ge=1, le=limits.LARGEST_INTEGER)]
 
 TYPES = ("direct", "group", "channel")
 ACCESS = ("private", "public", "broadcast")

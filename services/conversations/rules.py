@@ -105,9 +105,16 @@ def read_cursor(cursor: Any, kinds: type) -> Any:
     if cursor is UNSET:
         return None
     try:
-        return msgspec.msgpack.decode(base64.urlsafe_b64decode(cursor.encode()), type=kinds)
+        values: tuple[Any, ...] = msgspec.msgpack.decode(base64.urlsafe_b64decode(cursor.encode()), type=kinds)
     except (ValueError, msgspec.MsgspecError) as error:
-        raise Refused("bad_request", "`cursor` is not one that the server gave: begin without it.", field="cursor") from error
+        raise _no_cursor() from error
+    if any(isinstance(value, int) and abs(value) > limits.LARGEST_INTEGER for value in values):
+        raise _no_cursor()
+    return values
+
+
+def _no_cursor() -> Refused:
+    return Refused("bad_request", "`cursor` is not one that the server gave: begin without it.", field="cursor")
 
 
 def make_cursor(*values: Any) -> str:

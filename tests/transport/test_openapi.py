@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import jsonschema_rs
+import msgspec
 import pytest
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
@@ -148,3 +149,10 @@ async def test_every_command_has_an_example_that_its_shapes_take(table: dict[str
         assert example is not None, f"{name} has no example in protocol/examples.py"
         assert row.answers is not None
         assert [misfit(example.p, row.params), misfit(example.r, row.answers)] == ["", ""], name
+
+
+async def test_every_integer_that_may_be_said_has_its_bounds(table: dict[str, Command]) -> None:
+    """A query's integers are not looked at by the codec: one beyond 2^53 must be refused by its shape."""
+    _, components = msgspec.json.schema_components([row.params for row in table.values()])
+    unbounded = [path for path, schema in schemas(components) if schema.get("type") == "integer" and not {"minimum", "maximum"} <= schema.keys()]
+    assert unbounded == []

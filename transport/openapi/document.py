@@ -8,7 +8,6 @@ import msgspec
 from protocol.errors import CODES, RETRY_AFTER_MS, Refused
 from protocol.examples import REQUEST_ID
 from protocol.replies import Problem
-from protocol.shapes import ACT_ID
 from transport.answering import problem_members
 from transport.openapi.links import links
 from transport.openapi.routes import Route
@@ -178,8 +177,9 @@ _HEADERS: dict[str, Any] = {
 }
 _PARAMETERS: dict[str, Any] = {
     "IdempotencyKey": {
-        "name": "Idempotency-Key", "in": "header", "required": False, "schema": {"type": "string", "pattern": ACT_ID},
-        "description": "A lower-case UUIDv7 of this act: sent again with the same one, it takes effect once.", "example": REQUEST_ID},
+        "name": "Idempotency-Key", "in": "header", "required": False, "schema": {"type": "string"},
+        "description": "A lower-case UUIDv7 of this act: sent again with the same one, it takes effect once. `op` in the body comes before it.",
+        "example": REQUEST_ID},
     "User": {
         "name": "CAAS-User", "in": "header", "required": False, "schema": {"type": "string"},
         "description": "With a secret key: the user for whom it acts. Without it the key acts as the application.", "example": "alice"},
