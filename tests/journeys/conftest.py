@@ -98,8 +98,8 @@ class NodeClient:
                 return line["r"] if "r" in line else {"error": line["e"]["code"], **line["e"]}
             self.pushes.append(line)
 
-    def until(self, count: int, t: str, c: str) -> list[dict[str, Any]]:
-        """Wait for so many pushes of a kind in a conversation."""
+    def until(self, count: int, t: str, c: str | None) -> list[dict[str, Any]]:
+        """Wait for so many pushes of a kind in a conversation (None: those of none)."""
         while len(found := [push for push in self.pushes if push["t"] == t and push.get("c") == c]) < count:
             line = self._line()
             assert "t" in line
