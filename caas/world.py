@@ -5,6 +5,7 @@ import random
 import time
 
 from protocol.ids import make_uuid7
+from protocol.world import Clock, Rng
 
 _POOL = 4_096
 
@@ -41,7 +42,7 @@ class SystemRng:
 class SystemIds:
     """Ids of the two."""
 
-    def __init__(self, clock: SystemClock, rng: SystemRng) -> None:
+    def __init__(self, clock: Clock, rng: Rng) -> None:
         self._clock, self._rng = clock, rng
 
     def uuid7(self) -> bytes:

@@ -12,7 +12,7 @@ from storage.embedded.indexing import decode, equal_bytes
 from storage.embedded.readers import Readers
 from storage.embedded.statements import marks
 from storage.embedded.transaction import Packed, Transaction, pack
-from storage.ports.documents import INDEXES, Document, Held
+from storage.ports.documents import Document, Held, declared
 from storage.ports.entry import Place
 from storage.ports.log import Change
 from storage.ports.scope import Tenanted
@@ -58,14 +58,12 @@ class EmbeddedDocuments:
     async def find(self, scope: Tenanted, collection: str, index: str, equal: Sequence[str | int], *, after: str | int | None = None,
                    limit: int = 100, newest: bool = False) -> Sequence[Held]:
         """See the port."""
-        if index not in INDEXES.get(collection, {}):
-            raise _not_declared(collection, index)
+        declared(collection, index)
         return await self._readers.read(partial(_find, scope.tenant, collection, index, equal_bytes(equal), after, limit, newest))
 
     async def keys(self, scope: Tenanted, collection: str, index: str, equal: Sequence[str | int], *, limit: int = 100) -> Sequence[str]:
         """See the port."""
-        if index not in INDEXES.get(collection, {}):
-            raise _not_declared(collection, index)
+        declared(collection, index)
         return await self._readers.read(partial(_keys, scope.tenant, collection, index, equal_bytes(equal), limit))
 
     async def _change(self, change: Change) -> bool:
@@ -80,10 +78,6 @@ def look_up(connection: sqlite3.Connection, tenant: str, collection: str, key: s
 
 def _put(change: Packed, transaction: Transaction) -> bool:
     return transaction.put(change)
-
-
-def _not_declared(collection: str, index: str) -> LookupError:
-    return LookupError(f"no index {index!r} is declared for {collection!r}: see storage.ports.documents.INDEXES")
 
 
 def _get(tenant: str, collection: str, keys: Sequence[str], connection: sqlite3.Connection) -> list[Held]:

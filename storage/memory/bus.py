@@ -1,58 +1,17 @@
 """The bus between nodes that share a store in memory."""
 
-from collections import deque
-from collections.abc import Callable
-
-import trio
-
+from storage.hearing import Hearing
 from storage.memory.store import Store
 
-MOST_WAITING = 10_000
 
-
-class MemoryBus:
-    """The port Bus. Each node hears in its own task, so a message never arrives before `publish` has returned."""
+class MemoryBus(Hearing):
+    """The port Bus."""
 
     def __init__(self, store: Store) -> None:
+        super().__init__()
         self._store = store
-        self._handles: dict[str, list[Callable[[bytes], None]]] = {}
-        self._waiting: deque[tuple[str, bytes]] = deque()
-        self._news = trio.Event()
-        self.dropped = 0
 
     def publish(self, topic: str, message: bytes) -> None:
         """See the port."""
         for hear in list(self._store.heard.values()):
             hear(topic, message)
-
-    def subscribe(self, topic: str, handle: Callable[[bytes], None]) -> Callable[[], None]:
-        """See the port."""
-        self._handles.setdefault(topic, []).append(handle)
-        return lambda: self._end(topic, handle)
-
-    def hear(self, topic: str, message: bytes) -> None:
-        """A node said something."""
-        if topic not in self._handles:
-            return
-        if len(self._waiting) >= MOST_WAITING:
-            self.dropped += 1
-            return
-        self._waiting.append((topic, message))
-        self._news.set()
-
-    async def run(self) -> None:
-        """Hand out what was heard."""
-        while True:
-            await self._news.wait()
-            self._news = trio.Event()
-            while self._waiting:
-                topic, message = self._waiting.popleft()
-                for handle in list(self._handles.get(topic, ())):
-                    handle(message)
-
-    def _end(self, topic: str, handle: Callable[[bytes], None]) -> None:
-        handles = self._handles.get(topic, [])
-        if handle in handles:
-            handles.remove(handle)
-        if not handles:
-            self._handles.pop(topic, None)

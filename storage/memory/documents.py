@@ -8,7 +8,7 @@ import trio
 
 from storage.memory.store import Store
 from storage.memory.way import Way
-from storage.ports.documents import INDEXES, Document, Held
+from storage.ports.documents import Document, Held, declared
 from storage.ports.entry import Place
 from storage.ports.log import Change
 from storage.ports.scope import Tenanted
@@ -46,8 +46,7 @@ class MemoryDocuments:
     async def find(self, scope: Tenanted, collection: str, index: str, equal: Sequence[str | int], *, after: str | int | None = None,
                    limit: int = 100, newest: bool = False) -> Sequence[Held]:
         """See the port."""
-        if index not in INDEXES.get(collection, {}):
-            raise LookupError(f"no index {index!r} is declared for {collection!r}: see storage.ports.documents.INDEXES")
+        declared(collection, index)
         await trio.lowlevel.checkpoint()
         return self._store.find(scope.tenant, collection, index, equal, after, limit, newest)
 

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from storage.memory.weather import Calm, Weather
-from storage.ports.documents import INDEXES, Document, Held, Index
+from storage.ports.documents import Document, Held, Index, declared
 from storage.ports.entry import NOWHERE, Place, without_body
 from storage.ports.errors import Damaged, StorageFull
 from storage.ports.log import Accepted, Change, Loaded, Record, Row, Stored, StoredRow, Storing
@@ -106,7 +106,7 @@ class Store:
     def find(self, tenant: str, collection: str, name: str, equal: Sequence[str | int], after: str | int | None, limit: int,
              newest: bool) -> list[Held]:
         """Documents by a declared index."""
-        index = INDEXES[collection][name]
+        index = declared(collection, name)
         ordered = sorted(((_order(index, held), held) for held in self.held(tenant, collection, self._keys(tenant, collection))
                           if _indexed(index, held.doc) and [held.doc[field] for field in index.equal] == list(equal)), key=lambda pair: pair[0])
         if newest:

@@ -38,6 +38,13 @@ INDEXES: Mapping[str, Mapping[str, Index]] = {
 """Every index there is, by collection and name. A field that a document does not have is not indexed."""
 
 
+def declared(collection: str, index: str) -> Index:
+    """An index of INDEXES. Raises LookupError for one that is not there."""
+    if index not in INDEXES.get(collection, {}):
+        raise LookupError(f"no index {index!r} is declared for {collection!r}: see storage.ports.documents.INDEXES")
+    return INDEXES[collection][index]
+
+
 def version(number: int) -> Place:
     """The place of a document that follows no log: a plain version number, from 1."""
     return Place(0, number, 0)

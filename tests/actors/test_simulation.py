@@ -13,7 +13,8 @@ from trio.testing import MockClock
 from protocol.ids import make_uuid7, show_act
 from storage.memory.store import Store
 from storage.memory.weather import Storm
-from tests.actors.world import Client, SimRng, World, open_world
+from tests.actors.world import Client, World, open_world
+from tests.worlds import Seeded
 
 ROOMS = ("r1", "r2")
 PEOPLE = ("alice", "bob", "carol")
@@ -66,7 +67,7 @@ async def visit(client: Client, name: str, rng: random.Random, left: dict[str, l
 
 async def play(seed: int, trace: Trace) -> None:
     rng = random.Random(seed)
-    store = Store(8, weather=Storm(SimRng(seed), away=0.01, unknown=0.05))
+    store = Store(8, weather=Storm(Seeded(seed), away=0.01, unknown=0.05))
     async with open_world("w1", "w2", "w3", seed=seed, users=(), store=store) as world:
         for name in PEOPLE:
             await stubbornly(lambda name=name: world.user(name))  # type: ignore[misc]

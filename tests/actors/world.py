@@ -1,6 +1,5 @@
 """A world to test in: workers on one store in memory, linked without sockets, and clients that speak to them, on trio's virtual clock."""
 
-import random
 from collections.abc import AsyncIterator, Callable, Container
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, NamedTuple
@@ -11,8 +10,9 @@ import trio
 from actors.connections import Connections
 from actors.house import Errands
 from caas.assembly import Assembly
+from caas.world import SystemIds
 from protocol.errors import CODES, Refused
-from protocol.ids import make_uuid7, show_act
+from protocol.ids import show_act
 from services import refusals
 from services.hello import OWN
 from services.rates.model import Policy
@@ -22,48 +22,18 @@ from storage.memory.backend import open_memory
 from storage.memory.store import Store
 from supervisor import open_supervisor
 from tests.fitting import misfit_frame
+from tests.worlds import T0, Seeded, TrioClock
 
-T0 = 1_700_000_000_000
 TENANT = "dev"
 _pack, _unpack = msgspec.msgpack.encode, msgspec.msgpack.decode
-
-
-class SimClock:
-    """Wall time that goes with trio's."""
-
-    def now_ms(self) -> int:
-        return T0 + int(trio.current_time() * 1000)
-
-
-class SimRng:
-    """Seeded chance."""
-
-    def __init__(self, seed: int) -> None:
-        self._random = random.Random(seed)
-
-    def bytes(self, size: int) -> bytes:
-        return self._random.randbytes(size)
-
-    def random(self) -> float:
-        return self._random.random()
-
-
-class SimIds:
-    """Ids of the two."""
-
-    def __init__(self, clock: SimClock, rng: SimRng) -> None:
-        self._clock, self._rng = clock, rng
-
-    def uuid7(self) -> bytes:
-        return make_uuid7(self._clock.now_ms(), self._rng.bytes(10))
 
 
 class SimWorld:
     """Time, chance and ids of a simulated world."""
 
     def __init__(self, seed: int) -> None:
-        self.clock, self.rng = SimClock(), SimRng(seed)
-        self.ids = SimIds(self.clock, self.rng)
+        self.clock, self.rng = TrioClock(), Seeded(seed)
+        self.ids = SystemIds(self.clock, self.rng)
 
 
 class Authenticated(NamedTuple):

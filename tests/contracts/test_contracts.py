@@ -12,8 +12,8 @@ import pytest
 from storage.embedded import open_embedded
 from storage.memory import Store, Storm, open_memory
 from tests.contracts import bus_rules, counters_rules, documents_rules, log_rules
-from tests.contracts.chance import Seeded
 from tests.contracts.data import Backend, Data
+from tests.worlds import Seeded
 
 Rule = Callable[[Data], Awaitable[None]]
 Make = Callable[[Path], Data]

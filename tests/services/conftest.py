@@ -1,6 +1,5 @@
 """A small set-up of real services over documents in memory; time and chance are the test's."""
 
-import random
 from dataclasses import dataclass, field
 
 import pytest
@@ -18,31 +17,9 @@ from services.vault import Vault
 from storage.memory.backend import open_memory
 from storage.memory.store import Store
 from storage.ports.documents import Documents
+from tests.worlds import HandClock, Seeded
 
 MASTER = bytes(range(32))
-
-
-class HandClock:
-    """Wall time that stands still until it is moved."""
-
-    def __init__(self) -> None:
-        self.ms = 1_790_000_000_000
-
-    def now_ms(self) -> int:
-        return self.ms
-
-
-class SeededRng:
-    """The same chance every time."""
-
-    def __init__(self, seed: int = 1) -> None:
-        self._random = random.Random(seed)
-
-    def bytes(self, size: int) -> bytes:
-        return self._random.randbytes(size)
-
-    def random(self) -> float:
-        return self._random.random()
 
 
 class NotedRooms:
@@ -81,7 +58,7 @@ class Worker:
     dev: bool = False
 
     def __post_init__(self) -> None:
-        rng = self.rng = SeededRng(self.seed)
+        rng = self.rng = Seeded(self.seed)
         self.vault = Vault(self.documents, rng, MASTER)
         self.tenants = Tenants(self.vault.hash_key)
         self.applications = Applications(self.documents, self.clock, rng)

@@ -21,16 +21,10 @@ from services.vault import Vault
 from storage.memory.backend import open_memory
 from storage.memory.store import Store
 from storage.ports.errors import OutcomeUnknown, StorageAway, StorageFull
+from tests.worlds import HandClock
 from transport.rest import ANSWER_WITHIN_S, make_app
 
 OP = "01890000-0000-7000-8000-000000000001"
-
-
-class Clock:
-    ms = 1_790_000_000_000
-
-    def now_ms(self) -> int:
-        return self.ms
 
 
 class Chance:
@@ -47,7 +41,7 @@ class Chance:
         return 0.5
 
     def uuid7(self) -> bytes:
-        return make_uuid7(Clock.ms, self.bytes(10))
+        return make_uuid7(HandClock().ms, self.bytes(10))
 
 
 class Wide(Struct, frozen=True):
@@ -114,7 +108,7 @@ class Site:
     """The application, and who may call it."""
 
     def __init__(self, documents, dev: bool, gate=None) -> None:
-        clock, rng = Clock(), Chance()
+        clock, rng = HandClock(), Chance()
         vault = Vault(documents, rng, bytes(32))
         tenants = self.tenants = Tenants(vault.hash_key)
         self.clock, self.ids = clock, rng
