@@ -23,6 +23,8 @@ SAID = (
     ("bob", "And it was all here before you came: history is kept."),
     ("carol", "Try cutting a connection, write something, and connect again."),
 )
+GREETING = ("Hi Alice! This is a direct conversation. One tick: a message is stored for good. Two: it has reached the other's phone. "
+            "Green: it was read.")
 BEGAN = 1_700_000_000_000
 """Acts of the set-up are named after this moment, so that making it again repeats them."""
 
@@ -39,7 +41,7 @@ async def make_dev_data(worker: "Worker") -> None:
         internal, _ = await worker.assembly.users.ensure(Scope(DEV), Profile(external_id=user, display_name=shown))
         scopes[user] = Scope(DEV, internal, user)
     direct = await _call(worker, scopes["alice"], "conversation.create", type="direct", members=["bob"], op=_act(tenant.key, "direct"))
-    await _say(worker, tenant.key, scopes["bob"], direct["conversation"]["id"], "Hi Alice! This is a direct conversation.")
+    await _say(worker, tenant.key, scopes["bob"], direct["conversation"]["id"], GREETING)
     await _call(worker, scopes["alice"], "conversation.create", type="group", id=GROUP, name="Lobby", members=list(USERS),
                 op=_act(tenant.key, "group"))
     for user, text in SAID:

@@ -61,8 +61,8 @@ _CODES = {"last_owner": "forbidden"}
 _SENTENCES = {
     "last_owner": "The last owner stays: make somebody else owner first (`member.update`).",
     "forbidden": "Your role in this conversation does not allow `{what}`.",
-    "blocked": "One of you two has blocked the other: `{what}` is possible again when neither does.",
-    "frozen": "The conversation is frozen: `{what}` is possible again when it is not.",
+    "blocked": "One of you two has blocked the other: this is possible again when neither does.",
+    "frozen": "The conversation is frozen: this is possible again when it is not.",
     "too_large": "The conversation has as many members as it may have.",
 }
 

@@ -1,7 +1,7 @@
 """Replies and refusals as HTTP has them; a refusal is `application/problem+json`: the members of `e`, and `type`, `title`, `status`."""
 
 import logging
-from typing import Any
+from typing import Any, Final
 
 import trio
 from quart import Response, request
@@ -15,8 +15,9 @@ from storage.ports.errors import OutcomeUnknown, StorageAway, StorageError, Stor
 _log = logging.getLogger("rest")
 
 _STORAGE: dict[type[StorageError], str] = {StorageFull: "storage_full", StorageAway: "unavailable", OutcomeUnknown: "timeout"}
+NO_ROUTE: Final = "There is no such route. REST is at `/api/v1`, to read and to try at `/docs`; WebSocket is at `/ws`."
 _HTTP = {
-    404: ("not_found", "There is no such route."),
+    404: ("not_found", NO_ROUTE),
     405: ("bad_request", "This route does not know that method."),
     408: ("bad_frame", "The body took too long to arrive."),
     413: ("too_large", f"The body is larger than {FRAME} bytes."),

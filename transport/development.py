@@ -20,7 +20,7 @@ from services.applications import DEV
 from services.scope import Scope
 from services.sessions import CreateSession, Sessions
 from services.users import Profile
-from transport.answering import answer
+from transport.answering import NO_ROUTE, answer
 from transport.files import MEDIA, send_file
 from transport.openapi.pages import NamedFile
 from transport.openapi.routes import Route, Routes
@@ -78,4 +78,4 @@ def _check_local() -> None:
     found = _HOST.match(request.headers.get("Host", ""))
     host = found[1].strip("[]") if found else ""
     if not is_loopback(request.remote_addr or "") or not (host == "localhost" or is_loopback(host)):
-        raise Refused("not_found", "There is no such route.")
+        raise Refused("not_found", NO_ROUTE)

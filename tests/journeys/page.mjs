@@ -90,6 +90,10 @@ await line(alice, "Only I shall forget this").waitFor();
 await write(alice, '<img src="/no" onerror="alert(1)"> & <b>bold</b>');
 await line(bob, '<img src="/no" onerror="alert(1)"> & <b>bold</b>').waitFor();
 
+// What is written from right to left stands so.
+await write(bob, "שלום, Alice");
+await line(alice, "שלום").locator('.bubble[dir="rtl"]').waitFor();
+
 // Presence as one chooses it.
 await bob.locator(".status").selectOption("dnd");
 await alice.locator(".head .below", { hasText: "do not disturb" }).waitFor();

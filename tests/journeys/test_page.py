@@ -38,6 +38,20 @@ def test_the_page_shows_everything_that_two_people_do(fresh: str, tmp_path: Path
     assert said == {"same": True, "last": ["Where are you?", "First, from the dark.", "Second, from the dark."], "troubles": [], "elsewhere": []}
 
 
+def test_the_page_with_more_than_two(fresh: str, tmp_path: Path) -> None:
+    said = drive("page-people", fresh, tmp_path)
+    assert "blocked" in said.pop("refused")
+    assert said == {"status": 201, "troubles": [], "elsewhere": []}
+
+
+def test_the_page_comes_back_whatever_the_network_does(fresh: str, tmp_path: Path) -> None:
+    said = drive("page-network", fresh, tmp_path)
+    assert said == {
+        "refreshed": [1], "resumes": [0, 2, 2], "sameToken": True, "freshToken": True, "asked": 1, "made": 1,
+        "texts": ["Are you back?", "Lost on the way", "After it", "The very last"], "troubles": [], "elsewhere": [],
+    }
+
+
 def test_the_page_can_be_used_by_keyboard_alone(fresh: str, tmp_path: Path) -> None:
     assert drive("page-keys", fresh, tmp_path) == {"isBack": True, "nameless": [], "troubles": [], "elsewhere": []}
 

@@ -5,6 +5,7 @@ import { EMOJIS, NOTES, SAY, SOMEBODY, TICKS } from "./words.js";
 
 const FAST = EMOJIS.slice(0, 3);
 const ONLY_EMOJI = /^(\p{Extended_Pictographic}\uFE0F?(\u200D\p{Extended_Pictographic}\uFE0F?)*\s*){1,3}$/u;
+const RIGHT_TO_LEFT = /^\P{L}*[\p{Script=Hebrew}\p{Script=Arabic}\p{Script=Syriac}\p{Script=Thaana}\p{Script=Nko}]/u; // by the first letter
 
 // view: {message, status, isMine, isFirst, isGroup, name(user), quoted, readers, replies, error}; told: what was done to it
 export function bubble(view, told) {
@@ -20,7 +21,7 @@ export function bubble(view, told) {
 
 function body(view, told) {
   const { message, isMine, isFirst, isGroup, name } = view;
-  const node = make("div.bubble", { dir: "auto" });
+  const node = make("div.bubble", { dir: RIGHT_TO_LEFT.test(message.text ?? "") ? "rtl" : "ltr" });
   if (isGroup && isFirst && !isMine) node.append(tinted(make("span.sender", { text: name(message.sender) }), message.sender));
   else node.append(said(`${isMine ? SAY.you : name(message.sender)}: `));
   if (message.reply_to && !message.deleted_at) node.append(quote(view, told));

@@ -17,6 +17,7 @@ export class Connection {
   #next = 1;
   #pause = FIRST_MS;
   #since = 0;
+  #ahead = 0;
 
   // told: {state(), resume() -> what was seen, welcome(r), push(frame), wire(direction, frame, m)}
   constructor(tokens, device, told) {
@@ -66,11 +67,17 @@ export class Connection {
     this.#send("hello", p, (r) => this.#welcome(r)).catch(() => undefined); // a refused hello is closed by the server
   }
 
+  // The server's clock, as far as it is known.
+  now() {
+    return Date.now() + this.#ahead;
+  }
+
   #welcome(r) {
     this.#since = Date.now();
+    this.#ahead = r.server_time - Date.now();
     this.#to("connected");
     this.told.welcome(r);
-    this.#refresh(this.tokens.left(r.server_time));
+    this.#refresh(this.tokens.left(this.now()));
   }
 
   #refresh(ms) {
@@ -79,7 +86,7 @@ export class Connection {
       try {
         const token = await this.tokens.renew();
         await this.ask("token.refresh", { token });
-        this.#refresh(this.tokens.left(Date.now()));
+        this.#refresh(this.tokens.left(this.now()));
       } catch {
         if (this.state === "connected") this.#refresh(LAST_MS);
       }

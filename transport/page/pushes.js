@@ -12,7 +12,7 @@ export function take(client, push) {
     if (room) inRoom(client, room, next);
     else PERSONAL[next.t]?.(client, next.p ?? {});
   }
-  if (stream.hasHole) client.repair(push.c);
+  if (stream.hasHole) client.upkeep.repair(push.c);
 }
 
 function inRoom(client, room, push) {
@@ -23,18 +23,18 @@ function inRoom(client, room, push) {
     client.outbox.seen(p.id);
     if (p.sender !== client.me) client.receipts.delivered(c, push.s);
   }
-  if (MEMBERS.has(t)) client.members(c);
+  if (MEMBERS.has(t) && room.state === "in_room") client.upkeep.contacts.meet(c);
 }
 
 const MEMBERS = new Set(["member.added", "member.removed", "member.updated"]);
 
 const PERSONAL = {
-  "mention.new": (client) => client.listSoon(),
-  "invite.new": (client) => client.listSoon(),
-  "conversation.joined": (client) => client.listSoon(),
+  "mention.new": (client) => client.upkeep.listSoon(),
+  "invite.new": (client) => client.upkeep.listSoon(),
+  "conversation.joined": (client, { conversation }) => client.upkeep.rejoined(conversation),
   "conversation.left": (client, { conversation }) => client.chats.forget(conversation),
   "read.moved": (client, { conversations }) => {
-    for (const [c, seq] of Object.entries(conversations)) if (client.chats.read(c, seq)) client.listSoon();
+    for (const [c, seq] of Object.entries(conversations)) if (client.chats.read(c, seq)) client.upkeep.listSoon();
   },
   "message.hidden": (client, { conversation, id }) => client.rooms.get(conversation)?.list.hide(id),
   "block.changed": (client, { user, blocked }) => client.people.block(user, blocked),
@@ -51,10 +51,10 @@ const EPHEMERAL = {
   "typing.stopped": (client, { user }, c) => client.rooms.get(c)?.typing(user),
   "presence.changed": (client, presence) => client.people.are(presence),
   "capabilities.changed": (client, told, c) => client.rooms.get(c)?.describe(told),
-  "conversation.watching": (client, told, c) => client.watching(c, told),
+  "conversation.watching": (client, told, c) => client.upkeep.watching(c, told),
   "notice.message": (client, notice, c) => {
     if (notice.sender !== client.me) client.receipts.delivered(c, notice.seq);
-    if (client.chats.noticed(c, notice)) client.listSoon();
+    if (client.chats.noticed(c, notice)) client.upkeep.listSoon();
   },
   heads: (client, { epoch, conversations }) => {
     for (const [c, head] of Object.entries(conversations)) compare(client, c, head, epoch);
@@ -63,11 +63,11 @@ const EPHEMERAL = {
 
 function pointer(client, name, c, user, seq) {
   client.rooms.get(c)?.moved(name, user, seq);
-  if (name === "read" && user === client.me && client.chats.read(c, seq)) client.listSoon();
+  if (name === "read" && user === client.me && client.chats.read(c, seq)) client.upkeep.listSoon();
 }
 
 function compare(client, c, head, epoch) {
   const stream = c === "me" ? client.personal : client.rooms.get(c)?.stream;
   const isBehind = () => stream?.seq !== undefined && (stream.epoch !== epoch || stream.seq < head);
-  if (isBehind()) setTimeout(() => isBehind() && client.repair(c), PATIENCE_MS);
+  if (isBehind()) setTimeout(() => isBehind() && client.upkeep.repair(c), PATIENCE_MS);
 }

@@ -3,7 +3,6 @@ const EARLY = 0.8; // of a token's life, then it is refreshed
 
 export class Tokens {
   #made; // {token, refresh_token, expires_at} as the server made them
-  #asked = 0;
 
   constructor(user) {
     this.user = user;
@@ -14,14 +13,12 @@ export class Tokens {
     return this.#made.token;
   }
 
-  // Milliseconds until the token should be a fresh one. Its life is measured from when it was asked for: no clock of ours is trusted.
-  left(serverTime) {
-    const life = this.#made.expires_at - serverTime;
-    return Math.max(1000, life * EARLY - (Date.now() - this.#asked));
+  // Milliseconds until there should be a fresh one; `now` as the server's clock shows it.
+  left(now) {
+    return Math.max(1000, (this.#made.expires_at - now) * EARLY);
   }
 
   async renew() {
-    this.#asked = Date.now();
     const spare = this.#made?.refresh_token;
     this.#made = undefined;
     const refreshed = spare && (await post("/api/v1/sessions/refresh", { refresh_token: spare }).catch(() => undefined));

@@ -17,11 +17,12 @@ export class Wire {
 
   // The phones are these now.
   phones(phones) {
-    const sign = phones.map(({ client }) => client.people.name(client.me)).join();
+    const names = phones.map(({ client }) => client.people.name(client.me));
+    const sign = names.join();
     if (this.sign === sign) return;
     this.sign = sign;
-    this.choice.replaceChildren(said(SAY.wireOf), ...phones.map(({ side, client }) => make("label", {},
-      make("input", { type: "radio", name: "wire", value: side, checked: side === this.#shown }), make("span", { text: client.people.name(client.me) }))));
+    this.choice.replaceChildren(said(SAY.wireOf), ...phones.map(({ side }, at) => make("label", {},
+      make("input", { type: "radio", name: "wire", value: side, checked: side === this.#shown }), make("span", { text: names[0] === names[1] ? SAY.onSide(names[at], side) : names[at] }))));
   }
 
   take({ side }, direction, frame, m) {

@@ -90,6 +90,7 @@ export const SAY = {
   askWho: "The id of a user",
   go: "Go",
   refused: (message) => message,
+  onSide: (name, side) => `${name}, ${side}`,
   wireOf: "The wire of",
   repliesTo: (m) => `answer to ${m}`,
   refusal: (m) => `refusal of ${m}`,
