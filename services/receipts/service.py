@@ -72,13 +72,14 @@ class Receipts:
     async def own(self, scope: Scope, conversations: Sequence[str]) -> tuple[dict[str, Pointer], dict[str, Sequence[int]]]:
         """How far the scope's user has got in each of these, and the seqs of unread mentions: stored, and what is not stored yet.
 
-        One read, and one question to the user's personal room, whatever their number.
+        One question to the user's personal room, and one read after it, whatever their number: what the room does not know any more
+        when it is asked is in storage by then.
         """
         personal = self._tenants.known(scope.tenant).personal(scope.user)
         keys = {document_key(personal, name): name for name in conversations}
+        fresh = await self._rooms.signal(scope, personal, "pointers.known", {"conversations": list(conversations)}, again=True)
         held = await self._documents.get_many(scope, "pointers", list(keys))
         pointers = {keys[key]: pointer_of(found.doc) for key, found in held.items()}
-        fresh = await self._rooms.signal(scope, personal, "pointers.known", {"conversations": list(conversations)}, again=True)
         for name, pointer in fresh.items():
             pointers[name] = pointers.get(name, NOWHERE).forward(Pointer(*pointer))
         return pointers, {keys[key]: found.doc["mentions"] for key, found in held.items()}

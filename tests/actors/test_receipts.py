@@ -348,6 +348,35 @@ async def test_the_list_shows_at_once_what_the_log_does_not_have_yet(world: Worl
     assert (await alice.ask("conversation.list"))["items"][0]["unread"] == 0
 
 
+async def test_what_is_stored_while_the_list_is_made_is_in_it(world: World, autojump_clock: object) -> None:
+    _, bob = await chatting(world)
+    await trio.sleep(2)
+    name = f"{TENANT}/{await me(world, 'bob')}"
+    storers = [worker.assembly.storer for worker in world.workers.values()]
+    rounds = [storer._round for storer in storers]
+    for storer in storers:
+        storer._round = trio.lowlevel.checkpoint  # type: ignore[method-assign]
+    await bob.ask("message.read", c="g", seq=4)
+    await trio.sleep(3)
+    documents = bob.worker.assembly.backend.documents
+    get_many = documents.get_many
+
+    async def storing_after(scope: Any, collection: str, keys: Any) -> Any:
+        found = await get_many(scope, collection, keys)
+        if collection == "pointers":
+            for storer, go_on in zip(storers, rounds, strict=True):
+                storer._round = go_on  # type: ignore[method-assign]
+            await trio.sleep(3)
+            for worker in world.workers.values():
+                await worker.assembly.rooms.stop(name)
+        return found
+
+    documents.get_many = storing_after  # type: ignore[method-assign]
+    for worker in world.workers.values():
+        await worker.assembly.rooms.stop(name)  # what it held in memory is gone; the log has it, and storage does not
+    assert (await bob.ask("conversation.list"))["items"][0]["read_seq"] == 4
+
+
 async def test_what_stands_between_messages_counts_as_the_message_before_it(world: World, autojump_clock: object) -> None:
     alice, bob = await chatting(world, said=2)
     await alice.ask("member.add", c="g", users=["carol"])
