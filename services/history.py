@@ -9,6 +9,7 @@ import msgspec
 from protocol.errors import Refused
 from protocol.ids import joined
 from services.acts import Rooms, View
+from services.heads import removed_by
 from services.kinds import NOBODY, Kinds, Touched
 from services.lately import Lately
 from services.overlays import COLLECTION, overlay_key
@@ -129,7 +130,9 @@ class History:
     async def told(self, scope: Scope, rows: Sequence[StoredRow], shown_as: str = "",
                    view: Mapping[str, Any] | None = None) -> list[tuple[dict[str, Any], Touched]]:
         """As pushes, and whom each concerns besides telling them."""
-        opened = await self.opened(scope, rows)
+        removed = _removed(view)
+        opened = [(entry, row, None if entry.op in removed or entry.facts.get("edits") in removed else body)
+                  for entry, row, body in await self.opened(scope, rows)]
         gone = [(entry, row) for entry, row, body in opened if body is None and entry.kind in self._kinds]
         stubs = await self.stubs(scope, gone, view) if gone else {}
         return [(self._push(entry, row, body, shown_as, stubs), self._touched(entry)) for entry, row, body in opened]
@@ -175,6 +178,11 @@ class History:
             name = shown_as or entry.conversation
             return {"t": self._kinds[entry.kind].push, "c": name, "s": row.seq, "at": entry.at, "p": stubs[row.seq]}
         return render_push(self._kinds, entry, row.seq, row.n, body, shown_as)
+
+
+def _removed(view: Mapping[str, Any] | None) -> set[bytes]:
+    """The acts whose bodies the room has removed, and storage not yet."""
+    return {removed_by(decode_entry(data).facts) for *_, data in view["late"]} - {b""} if view else set()
 
 
 def render_push(kinds: Kinds, entry: Entry, seq: int, n: int, body: dict[str, Any] | None, shown_as: str = "") -> dict[str, Any]:

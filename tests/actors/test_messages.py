@@ -86,6 +86,20 @@ async def test_a_deleted_message_leaves_its_tombstone_and_nothing_of_what_was_sa
     assert (await alice.ask("message.delete", c="g", id=id_))["unchanged"] is True
 
 
+@pytest.mark.parametrize("after", MOMENTS)
+async def test_a_stored_message_is_a_tombstone_from_the_moment_it_is_deleted(world: World, after: float, autojump_clock: object) -> None:
+    alice, bob = await joined(world, "alice", "bob")
+    id_ = await said(world, alice, "secret one")
+    await alice.ask("message.edit", c="g", id=id_, text="secret two")
+    await trio.sleep(2)
+    await alice.ask("message.delete", c="g", id=id_)
+    await trio.sleep(after)
+    entries = (await bob.ask("conversation.sync", c="g", after=0))["entries"]
+    assert [entry["t"] for entry in entries] == ["conversation.created", "message.new", "skip", "message.deleted"]
+    assert entries[1]["p"] == await shown(bob, id_)
+    assert "secret" not in str(entries)
+
+
 async def test_the_bodies_of_a_deleted_message_and_of_its_edits_are_gone_from_storage(world: World, autojump_clock: object) -> None:
     alice, _ = await joined(world, "alice", "bob")
     id_ = await said(world, alice)

@@ -29,6 +29,8 @@ from typing import Literal
 Outcome = Literal["invoke", "ok", "fail", "info"]
 Op = Literal["send", "act", "deliver", "join", "gap"]
 DONE = ("send", "act")
+NOT_TOLD = 0
+"""The seq of an acknowledgement that tells none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +107,7 @@ def _acknowledged(events: Sequence[Event], log: Log) -> Iterator[str]:
         entry = places.get((event.conversation, event.id))
         if entry is None:
             yield f"S1: {event.conversation} has lost {event.id}, acknowledged at seq {event.seq}"
-        elif entry.seq != event.seq or not _same(entry, event):
+        elif event.seq not in (entry.seq, NOT_TOLD) or not _same(entry, event):
             yield f"S1: {event.id} was acknowledged at seq {event.seq} of {event.conversation}, and the log has it at {entry.seq} with {entry.sha}"
 
 

@@ -10,6 +10,8 @@ from typing import Any
 Map = dict[str, Any]
 
 KINDS = ("message.edit", "message.edit", "reaction.add", "reaction.add", "reaction.remove", "message.pin", "message.unpin", "message.delete")
+OWNERS = "conversation.update"
+"""What only the conversation's owner does besides."""
 MOST_REACTIONS = 40
 
 
@@ -38,9 +40,10 @@ class Act:
 class Acts:
     """What one client makes of its messages in one conversation."""
 
-    def __init__(self, user: str, conversation: str, chance: random.Random) -> None:
-        self._user, self._conversation, self._chance = user, conversation, chance
+    def __init__(self, user: str, conversation: str, chance: random.Random, *, owner: bool) -> None:
+        self._user, self._conversation, self._chance, self._owner = user, conversation, chance, owner
         self._messages: list[Done] = []
+        self._updates = 0
 
     def said(self, id: str) -> None:
         """A message was acknowledged: it can be acted upon."""
@@ -51,6 +54,10 @@ class Acts:
         """Something to do; None when there is nothing to act upon yet."""
         if not self._messages:
             return None
+        if self._owner and self._chance.random() < 0.2:
+            self._updates += 1
+            said = {"description": f"{self._user}'s {self._updates}"}
+            return Act(OWNERS, {"c": self._conversation, "op": op, **said}, *known_by(PUSHES[OWNERS], said))
         done, kind = self._chance.choice(self._messages), self._chance.choice(KINDS)
         more = self._said(done, kind)
         if more is None:
@@ -78,15 +85,15 @@ class Acts:
 
 
 PUSHES = {"message.edit": "message.updated", "reaction.add": "reaction.added", "reaction.remove": "reaction.removed", "message.pin": "message.pinned",
-          "message.unpin": "message.unpinned", "message.delete": "message.deleted"}
+          "message.unpin": "message.unpinned", "message.delete": "message.deleted", OWNERS: "conversation.updated"}
 
 
 def known_by(push: str, p: Map) -> tuple[str, str]:
     """An act's id and content, from what its push says; two empty texts for pushes that are no such act."""
     if push not in PUSHES.values():
         return "", ""
-    what = p.get("emoji") or p.get("text") or ""
-    return f"{push} {p['id']} {what}".strip(), what or "-"
+    what = p.get("emoji") or p.get("text") or p.get("description") or ""
+    return f"{push} {p.get('id', '')} {what}".strip(), what or "-"
 
 
 def folded(pushes: list[Map]) -> dict[str, Map]:

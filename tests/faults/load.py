@@ -18,7 +18,7 @@ import trio
 from trio_websocket import ConnectionClosed, HandshakeError, WebSocketConnection, wrap_client_stream
 
 from protocol.ids import make_uuid7, show_act
-from tests.checker.history import Entry, Event, Op, Outcome, digest
+from tests.checker.history import NOT_TOLD, Entry, Event, Op, Outcome, digest
 from tests.faults.acts import Act, Acts, known_by
 
 WINDOW = 3
@@ -97,7 +97,8 @@ class Client:
     `surprises` are what a client must never meet: a refusal that should not be, a close code that forbids to come back.
     """
 
-    def __init__(self, base: str, user: str, token: str, conversations: Sequence[str], history: History, seed: int, pace_s: float = 0.1) -> None:
+    def __init__(self, base: str, user: str, token: str, conversations: Sequence[str], history: History, seed: int, pace_s: float = 0.1, *,
+                 owner: bool = False) -> None:
         self.name, self.user, self.history, self.surprises = f"{user}/1", user, history, list[str]()
         self.lanes = {conversation: Lane(conversation) for conversation in conversations}
         self.last: dict[str, tuple[int, int]] = {}
@@ -108,7 +109,7 @@ class Client:
         self._base, self._token, self._pace_s = base, token, pace_s
         self._chance = random.Random(seed)
         for lane in self.lanes.values():
-            lane.acts = Acts(user, lane.conversation, self._chance)
+            lane.acts = Acts(user, lane.conversation, self._chance, owner=owner)
         self._failures = 0
         self._count = 0
 
@@ -302,7 +303,7 @@ class Session:
         del self._acting[lane.conversation]
         if "r" in replies[0]:
             lane.acting = None
-            self._note_act(lane.conversation, "ok", act, replies[0]["r"]["seq"])
+            self._note_act(lane.conversation, "ok", act, replies[0]["r"].get("seq", NOT_TOLD))
             return 0.0
         error = replies[0]["e"]
         self._note_act(lane.conversation, "info" if error["code"] in ("timeout", "internal") else "fail", act)

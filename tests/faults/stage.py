@@ -92,7 +92,7 @@ async def open_stage(folder: Path, workers: int, seed: int) -> AsyncIterator[Sta
                   for room in ROOMS]
         await ask(server.base, tokens[USERS[0]], create)
         history = History()
-        clients = [Client(server.base, user, tokens[user], ROOMS, history, seed + number) for number, user in enumerate(USERS)]
+        clients = [Client(server.base, user, tokens[user], ROOMS, history, seed + number, owner=not number) for number, user in enumerate(USERS)]
         async with trio.open_nursery() as nursery:
             for client in clients:
                 nursery.start_soon(client.run)
