@@ -75,22 +75,39 @@ await option(right, "Leave");
 await left.locator(".note", { hasText: "Bob left" }).waitFor();
 await row(right, "Harbour").waitFor({ state: "detached" });
 
+// Much was said in the lobby: the latest is shown, and earlier pages on request, where one stays at the message one was reading.
+const post = (text, mentions = []) => fetch(`${base}/api/v1/conversations/lobby/messages`, {
+  method: "POST", body: JSON.stringify({ text, mentions }),
+  headers: { Authorization: "Bearer caas_sk_dev", "CAAS-User": "carol", "Content-Type": "application/json" },
+});
+for (let at = 1; at <= 70; at++) await post(`Line ${at}.`);
+await row(right, "Lobby").click();
+await line(right, "Line 70.").waitFor();
+const before = await line(right, "Welcome to CAAS").count();
+await right.getByRole("button", { name: "Earlier messages" }).click();
+await line(right, "Welcome to CAAS").waitFor();
+await right.getByRole("button", { name: "To the latest message" }).click();
+const isAtEnd = await right.locator(".messages").evaluate((node) => node.scrollHeight - node.scrollTop - node.clientHeight < 5);
+
+// Too long for a frame: refused here, and the connection stays.
+await write(right, "x".repeat(70_000));
+const tooLong = await right.locator(".failure span").innerText();
+await right.getByRole("button", { name: "Discard" }).click();
+await right.locator(".failure").waitFor({ state: "detached" });
+
 // One user on two phones: what is written and read on one shows on the other.
 await become(left, "bob");
 await row(left, "Lobby").click();
-await row(right, "Lobby").click();
+await line(left, "Line 70.").waitFor();
 await write(left, "From my other phone.");
 await line(right, "From my other phone.").and(right.locator(".mine")).waitFor();
 await away();
-const said = await fetch(`${base}/api/v1/conversations/lobby/messages`, {
-  method: "POST", body: JSON.stringify({ text: "@bob, which one do you hold?", mentions: ["bob"] }),
-  headers: { Authorization: "Bearer caas_sk_dev", "CAAS-User": "carol", "Content-Type": "application/json" },
-});
+const said = await post("@bob, which one do you hold?", ["bob"]);
 await row(left, "Lobby").locator(".at").waitFor();
 await row(right, "Lobby").locator(".at").waitFor();
 await left.locator(".head h3").hover();
 await row(left, "Lobby").locator(".badges").waitFor({ state: "detached" });
 await row(right, "Lobby").locator(".badges").waitFor({ state: "detached" });
 if (picture) await page.screenshot({ path: picture });
-console.log(JSON.stringify({ status: said.status, refused, ...seen }));
+console.log(JSON.stringify({ status: said.status, refused, before, isAtEnd, tooLong, ...seen }));
 await browser.close();

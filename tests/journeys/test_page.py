@@ -41,7 +41,8 @@ def test_the_page_shows_everything_that_two_people_do(fresh: str, tmp_path: Path
 def test_the_page_with_more_than_two(fresh: str, tmp_path: Path) -> None:
     said = drive("page-people", fresh, tmp_path)
     assert "blocked" in said.pop("refused")
-    assert said == {"status": 201, "troubles": [], "elsewhere": []}
+    assert said.pop("tooLong").startswith("This is 70")
+    assert said == {"status": 201, "before": 0, "isAtEnd": True, "troubles": [], "elsewhere": []}
 
 
 def test_the_page_comes_back_whatever_the_network_does(fresh: str, tmp_path: Path) -> None:

@@ -15,7 +15,6 @@ import { Upkeep } from "./upkeep.js";
 export class Client {
   rooms = new Map();
   personal = new Stream();
-  limits = {};
 
   // told: {changed(), wire(direction, frame, m), trouble(e)}
   constructor(me, device, told) {

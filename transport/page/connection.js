@@ -1,11 +1,14 @@
 // One connection, kept up: a socket, `hello`, commands and their answers, and coming back. It knows nothing of conversations.
 //
 // States: disconnected, connecting, connected, reconnecting, auth_failed. Close codes from 4500 on mean: do not come back.
+import { SAY } from "./words.js";
+
 const FIRST_MS = 250; // the first wait before coming back; doubled each time, and a random part of it is waited
 const LAST_MS = 30_000;
 const STEADY_MS = 60_000; // a connection that lasted as long begins with the first wait again
 const SILENT_MS = 60_000; // `heads` come every 25 s: after so much silence the network is gone, whatever the socket says
 const ANSWER_MS = 20_000;
+const ENVELOPE = 256; // bytes around `p` in a frame: a frame that is too large would cost the connection
 const AUTH = [4502, 4503];
 
 export class Connection {
@@ -18,6 +21,7 @@ export class Connection {
   #pause = FIRST_MS;
   #since = 0;
   #ahead = 0;
+  #largest = Infinity;
 
   // told: {state(), resume() -> what was seen, welcome(r), push(frame), wire(direction, frame, m)}
   constructor(tokens, device, told) {
@@ -36,7 +40,10 @@ export class Connection {
 
   // Promises the answer `r`, or refuses with `e`. `at` is called in the moment of the answer, before any push that follows it.
   ask(m, p, at) {
-    return this.state === "connected" ? this.#send(m, p, at) : Promise.reject({ code: "disconnected", retryable: true });
+    if (this.state !== "connected") return Promise.reject({ code: "disconnected", retryable: true });
+    const size = new Blob([JSON.stringify(p)]).size;
+    if (size > this.#largest) return Promise.reject({ code: "too_large", message: SAY.tooLarge(size, this.#largest), retryable: false });
+    return this.#send(m, p, at);
   }
 
   #send(m, p, at = (r) => r) {
@@ -75,6 +82,7 @@ export class Connection {
   #welcome(r) {
     this.#since = Date.now();
     this.#ahead = r.server_time - Date.now();
+    this.#largest = r.limits.frame - ENVELOPE;
     this.#to("connected");
     this.told.welcome(r);
     this.#refresh(this.tokens.left(this.now()));

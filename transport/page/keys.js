@@ -1,5 +1,6 @@
 // Typing as one tells it: at once, again every 3 s while there are keys, and 3 s after the last one that it is over.
 const AGAIN_MS = 3000;
+const LEAST_MS = 1000; // between two starts, in whatever haste one stops and begins
 const IDLE_MS = 3000;
 
 export class Keys {
@@ -16,7 +17,7 @@ export class Keys {
     if (c !== this.#c) this.stop();
     clearTimeout(this.#timer);
     this.#timer = setTimeout(() => this.stop(), IDLE_MS);
-    if (this.#c && now - this.#told < AGAIN_MS) return;
+    if (now - this.#told < (this.#c ? AGAIN_MS : LEAST_MS)) return;
     this.#c = c;
     this.#told = now;
     this.say("typing.start", { c });

@@ -4,7 +4,8 @@ const EVERY_MS = 1000;
 export class Receipts {
   #wanted = new Map(); // "m c" -> seq
   #said = new Map();
-  #timer;
+  #resting = new Set();
+  #isAway = false;
 
   // ask(m, p) as a connection has it
   constructor(ask) {
@@ -21,12 +22,8 @@ export class Receipts {
 
   // There is a connection again.
   flush() {
-    clearTimeout(this.#timer);
-    this.#timer = undefined;
-    const wanted = [...this.#wanted];
-    this.#wanted.clear();
-    if (wanted.length) this.#timer = setTimeout(() => this.flush(), EVERY_MS);
-    for (const [key, seq] of wanted) this.#say(key, seq);
+    this.#isAway = false;
+    for (const key of [...this.#wanted.keys()]) this.#sayNow(key);
   }
 
   #want(m, c, seq) {
@@ -34,7 +31,19 @@ export class Receipts {
     if (!seq || seq <= (this.#said.get(key) ?? 0)) return;
     this.#said.set(key, seq);
     this.#wanted.set(key, seq);
-    if (this.#timer === undefined) this.flush();
+    this.#sayNow(key);
+  }
+
+  #sayNow(key) {
+    if (this.#isAway || this.#resting.has(key) || !this.#wanted.has(key)) return;
+    const seq = this.#wanted.get(key);
+    this.#wanted.delete(key);
+    this.#resting.add(key);
+    setTimeout(() => {
+      this.#resting.delete(key);
+      this.#sayNow(key);
+    }, EVERY_MS);
+    this.#say(key, seq);
   }
 
   async #say(key, seq) {
@@ -43,7 +52,7 @@ export class Receipts {
       await this.ask(m, { c, seq });
     } catch (e) {
       if (e.retryable) this.#wanted.set(key, Math.max(seq, this.#wanted.get(key) ?? 0));
-      if (e.retryable && e.code !== "disconnected") this.#timer ??= setTimeout(() => this.flush(), EVERY_MS);
+      if (e.code === "disconnected") this.#isAway = true;
     }
   }
 }

@@ -23,7 +23,6 @@ export class Upkeep {
   }
 
   welcome(r) {
-    this.client.limits = r.limits;
     this.client.people.learn([r.user]);
     if (r.me.gap) this.#missed("me", r.me);
     this.client.personal.begin(r.me);

@@ -89,7 +89,7 @@ export const SAY = {
   askNewName: "Name",
   askWho: "The id of a user",
   go: "Go",
-  refused: (message) => message,
+  tooLarge: (size, most) => `This is ${size} bytes long; ${most} can be sent at once.`,
   onSide: (name, side) => `${name}, ${side}`,
   wireOf: "The wire of",
   repliesTo: (m) => `answer to ${m}`,
