@@ -9,7 +9,8 @@ from services.rates.bank import Bank
 from services.rates.model import Allowance, Policy, changed
 from storage.memory.backend import open_memory
 from storage.memory.store import Store
-from tests.transport.test_rest import Clock, Site, check_problem
+from tests.transport.test_rest import Site, check_problem
+from tests.worlds import HandClock
 from transport.rating import Gate, headers
 
 POLICY = Policy(user=changed(Policy().user, {"read": 1, "admin": 0.5}, {"read": 3, "admin": 2}))
@@ -23,7 +24,7 @@ async def site(autojump_clock):
         answer(list(bank.lend(autojump_clock.current_time(), f"{caller}", rate, want)), None)
 
     async with open_memory(Store()) as backend:
-        yield await Site(backend.documents, False, Gate(Rates(POLICY, borrow), Clock())).begin()
+        yield await Site(backend.documents, False, Gate(Rates(POLICY, borrow), HandClock())).begin()
 
 
 async def test_every_counted_response_says_what_is_left(site):
@@ -34,7 +35,7 @@ async def test_every_counted_response_says_what_is_left(site):
         assert response.headers["RateLimit"] == f'"read";r={left};t={3 - left}'
         assert response.headers["X-RateLimit-Limit"] == "3"
         assert response.headers["X-RateLimit-Remaining"] == str(left)
-        assert response.headers["X-RateLimit-Reset"] == str(Clock.ms // 1000 + 3 - left)
+        assert response.headers["X-RateLimit-Reset"] == str(HandClock().ms // 1000 + 3 - left)
 
 
 async def test_over_it_is_429_with_retry_after_until_it_has_filled_up(site, autojump_clock):
