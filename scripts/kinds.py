@@ -5,6 +5,8 @@ from typing import Any
 import msgspec
 from msgspec import inspect
 
+from protocol.events import Push
+
 
 def fields(shape: type[msgspec.Struct]) -> list[tuple[str, str, bool]]:
     """Name, kind and whether it must be there, of each field."""
@@ -14,6 +16,20 @@ def fields(shape: type[msgspec.Struct]) -> list[tuple[str, str, bool]]:
 def line(shape: type[msgspec.Struct]) -> str:
     """All fields in one line; a `?` where one may be absent."""
     return ", ".join(f"{name}{'' if required else '?'}{'' if told == name else ': ' + told}" for name, told, required in fields(shape))
+
+
+def structs(shape: type[msgspec.Struct]) -> list[type[msgspec.Struct]]:
+    """The shapes inside a shape, each once, outer ones first."""
+    found: dict[type[msgspec.Struct], None] = {}
+    pending = [inspect.type_info(field.type) for field in msgspec.structs.fields(shape)]
+    while pending:
+        info: Any = pending.pop(0)
+        if isinstance(info, inspect.StructType) and not issubclass(info.cls, Push) and info.cls not in found:
+            found[info.cls] = None
+            pending += [field.type for field in info.fields]
+        pending += [inner for name in ("type", "item_type", "value_type") if isinstance(inner := getattr(info, name, None), inspect.Type)]
+        pending += getattr(info, "types", ())
+    return list(found)
 
 
 def kind(info: Any) -> str:

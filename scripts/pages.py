@@ -8,14 +8,14 @@ from typing import Any, get_args
 
 import msgspec
 
-from protocol import shapes
+from protocol import payloads, shapes
 from protocol.closing import CLOSINGS
 from protocol.errors import CODES, RETRY_AFTER_MS
 from protocol.events import EVENTS, Entry, Personal, Push
 from protocol.examples import PUSHES
 from protocol.limits import LIMITS
 from scripts import bad_frames
-from scripts.kinds import fields, line
+from scripts.kinds import fields, line, structs
 from scripts.program import Program, Said
 from services.refusals import ALWAYS
 from services.rights import CAPABILITIES, ROLES, named
@@ -34,7 +34,8 @@ def files(program: Program, root: Path) -> dict[str, str]:
     """The pages, with their generated parts made anew."""
     parts: dict[str, Callable[[], str]] = {
         "commands": lambda: _commands(program.commands), "details": lambda: "\n".join(map(_detail, program.commands)),
-        "pushes": _pushes, "nouns": _nouns, "rest": lambda: _rest(program.openapi), "errors": _errors, "closings": _closings,
+        "pushes": _pushes,
+        "nouns": lambda: _nouns(program.commands), "rest": lambda: _rest(program.openapi), "errors": _errors, "closings": _closings,
         "limits": _limits, "roles": _roles, "bad": _bad,
     }
     pages = [path for path in sorted((root / "docs").glob("*.md")) if "<!-- generated:" in path.read_text()]
@@ -103,8 +104,14 @@ def _push_examples() -> str:
     return "```json\n" + "".join(f"{_json(PUSHES[name])}\n" for name in shown) + "```\n"
 
 
-def _nouns() -> str:
-    return "".join(f"- **{noun.__name__}** {_told(noun)}  \n  {' '.join((noun.__doc__ or '').split())}\n" for noun in _NOUNS)
+def _nouns(commands: Sequence[Said]) -> str:
+    """The main ones, then whatever else a command or push has inside."""
+    found: dict[str, type[msgspec.Struct]] = {noun.__name__: noun for noun in _NOUNS}
+    for shape in (*(shape for said in commands for shape in (said.params, said.answers)), *EVENTS.values()):
+        for noun in structs(shape):
+            if noun.__module__ != payloads.__name__:
+                found.setdefault(noun.__name__, noun)
+    return "".join(f"- **{noun.__name__}** {_told(noun)}  \n  {' '.join((noun.__doc__ or '').split())}\n" for noun in found.values())
 
 
 def _rest(openapi: dict[str, Any]) -> str:

@@ -2,14 +2,16 @@
 
 from msgspec import UNSET, UnsetType
 
+from protocol.replies import Cursor
+from protocol.shapes import Op, UserId
 from services.conversations.model import Count, Params
 
 
 class Block(Params, frozen=True, omit_defaults=True):
-    user: str
-    op: str | UnsetType = UNSET
+    user: UserId
+    op: Op | UnsetType = UNSET
 
 
 class ListBlocks(Params, frozen=True, omit_defaults=True):
-    cursor: str | UnsetType = UNSET
+    cursor: Cursor | UnsetType = UNSET
     limit: Count | UnsetType = UNSET

@@ -5,6 +5,7 @@ from typing import Annotated, Literal, NamedTuple
 from msgspec import UNSET, Meta, UnsetType
 
 from protocol import limits
+from protocol.shapes import Op, UserId
 from services.conversations.model import Params
 
 STATUSES = ("online", "away", "dnd", "invisible")
@@ -18,11 +19,11 @@ NAME = "presence"
 class Choose(Params, frozen=True, omit_defaults=True):
     status: Status
     text: Text | UnsetType = UNSET
-    op: str | UnsetType = UNSET
+    op: Op | UnsetType = UNSET
 
 
 class Of(Params, frozen=True, omit_defaults=True):
-    users: list[str]
+    users: list[UserId]
 
 
 class Chosen(NamedTuple):
