@@ -4,7 +4,7 @@ BIN := .venv/bin
 STAMP := .venv/.set-up
 NODE := tests/journeys/node_modules/.package-lock.json
 
-.PHONY: help setup run test check format generated docs-page bench lock clean
+.PHONY: help setup run test check format generated docs-page bench bench-build lock clean
 
 help: ## what there is to type
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -40,12 +40,15 @@ generated: $(STAMP) ## golden frames and the tables of the docs, as the code say
 docs-page: $(STAMP) ## fetch what /docs shows, after raising its version in the script
 	$(BIN)/python -m scripts.fetch_docs_page
 
-bench: $(STAMP) ## the figures of the README, in under five minutes
+bench: $(STAMP) bench-build ## the figures of the README, in under five minutes
 	$(BIN)/python -m bench.show
+
+bench-build: $(STAMP) ## the load generator and the C loop, compiled with cc
+	$(BIN)/python -m bench.build
 
 lock: $(STAMP) ## write the locks anew
 	$(BIN)/uv pip compile --quiet --generate-hashes --no-header --no-annotate --no-emit-index-url --universal --python-version 3.11 pyproject.toml -o requirements.txt
 	$(BIN)/uv pip compile --quiet --generate-hashes --no-header --no-annotate --no-emit-index-url --universal --python-version 3.11 --group dev pyproject.toml -o requirements-dev.txt
 
 clean: ## remove what setup and the tests have made
-	rm -rf .venv data tests/journeys/node_modules
+	rm -rf .venv data tests/journeys/node_modules bench/build

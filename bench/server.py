@@ -12,7 +12,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Any
 
-TICK = os.sysconf("SC_CLK_TCK")
+from bench import processes
+
 KEY = "caas_sk_dev"
 
 
@@ -56,22 +57,20 @@ class Server:
 
     def pids(self) -> list[int]:
         """The worker processes that live now; zombies are not among them."""
-        threads = Path(f"/proc/{self._process.pid}/task").glob("*/children")  # each thread has those that it started
-        children = [int(child) for thread in threads for child in _read(thread).split()]
-        return sorted(child for child in children if _state(child) not in ("Z", ""))
+        return processes.children(self._process.pid)
 
     def serving(self) -> int:
         """How many of the living workers have said that they serve."""
-        said = {_read(file).strip() for file in (self.data / "run").glob("*.ready")}
+        said = {processes.read(file).strip() for file in (self.data / "run").glob("*.ready")}
         return sum(str(pid) in said for pid in self.pids())
 
     def cpu_s(self) -> float:
         """Seconds of processor that the live workers have used, user and system."""
-        return sum(float(_stat(pid)[11]) + float(_stat(pid)[12]) for pid in self.pids()) / TICK
+        return processes.cpu_s(self.pids())
 
     def rss_kb(self) -> int:
         """Resident memory of the live workers, in KiB."""
-        return sum(_rss_kb(pid) for pid in self.pids())
+        return processes.rss_kb(self.pids())
 
     def session(self, user: str, within_s: float = 10) -> str:
         """A token for `user`, who is made if need be."""
@@ -118,25 +117,3 @@ def kill(pid: int, with_signal: int) -> None:
         os.kill(pid, with_signal)
     except ProcessLookupError:
         return
-
-
-def _read(file: Path) -> str:
-    """A file of a process or thread, which may be gone."""
-    try:
-        return file.read_text()
-    except (FileNotFoundError, ProcessLookupError):
-        return ""
-
-
-def _stat(pid: int) -> list[str]:
-    """The fields of /proc/<pid>/stat behind the name: state first, utime and stime at 11 and 12."""
-    return _read(Path(f"/proc/{pid}/stat")).rpartition(")")[2].split()
-
-
-def _state(pid: int) -> str:
-    return "".join(_stat(pid)[:1])
-
-
-def _rss_kb(pid: int) -> int:
-    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-    return int(next(line for line in lines if line.startswith("VmRSS:")).split()[1])

@@ -13,22 +13,25 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import Any
 
+from hdrh.histogram import HdrHistogram
+
+from bench.generate import Broken, Flow, Generator, Pace, Ran, cores
 from bench.server import Server
+from bench.servers.ours import OwnChild, each
 from caas import __version__
 
 RESULTS = Path(__file__).parent / "results"
 IDLE = 10_000
 SETTLE_S = 5.0
 ROOM = 1_000
-MESSAGES = 300
+ROOM_S = 6.0
 PAIRS = 200
 PAIRS_S = 10.0
 LISTS = (50, 500, 2_000)
@@ -36,19 +39,17 @@ LISTS = (50, 500, 2_000)
 LIST_TIMES = 200
 SIZE = 100
 """Bytes of text in a message."""
-SERVER_CORE, CLIENT_CORE = 0, 1
 
 Row = tuple[str, str]
-T = TypeVar("T")
 
 
 class Clients:
-    """The generator's process. A context manager."""
+    """A process of clients that ask and wait. A context manager."""
 
     def __enter__(self) -> "Clients":
-        self._process = subprocess.Popen([sys.executable, "-m", "bench.generator"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        if (os.cpu_count() or 1) > 1:
-            os.sched_setaffinity(self._process.pid, {CLIENT_CORE})
+        self._process = subprocess.Popen([sys.executable, "-m", "bench.asker"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        if (core := cores()[1]) is not None:
+            os.sched_setaffinity(self._process.pid, {core})
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
@@ -60,19 +61,29 @@ class Clients:
         assert self._process.stdout is not None
         self._process.stdin.write(json.dumps({"do": what, **how}) + "\n")
         self._process.stdin.flush()
-        answer = json.loads(self._process.stdout.readline() or '{"failed": "the generator has ended"}')
+        answer = json.loads(self._process.stdout.readline() or '{"failed": "the clients have ended"}')
         if "failed" in answer:
             raise RuntimeError(f"{what}: {answer['failed']}")
         return answer
 
 
 @contextmanager
-def fresh(workers: int, *, pinned: bool = True) -> Iterator[Server]:
+def fresh(workers: int, *, pinned: bool = True) -> Iterator[OwnChild]:
     """A server with nothing in it but the development set-up."""
     with tempfile.TemporaryDirectory(prefix="caas-bench-") as folder:
-        path = Path(folder)
-        with Server(path / "data", workers=workers, log=path / "log", cores={SERVER_CORE} if pinned else None) as server:
-            yield server
+        ours = OwnChild(Path(folder), cores()[0] if pinned else None, workers)
+        try:
+            yield ours
+        finally:
+            ours.stop()
+
+
+@contextmanager
+def generating(ours: OwnChild) -> Iterator[Generator]:
+    """The load generator, on the other core, with that server before it."""
+    with Generator(cores()[1]) as generator:
+        generator.speak(ours.dialect, ours.host, ours.port, per_address=200)
+        yield generator
 
 
 def start_up() -> list[Row]:
@@ -90,58 +101,73 @@ def start_up() -> list[Row]:
 
 def idle() -> list[Row]:
     """Resident memory of the worker for each of 10,000 idle connections, each of a user of its own."""
-    with fresh(1) as server, Clients() as clients:
-        tokens = sessions(server, IDLE + 100)
-        clients.do("open", port=server.address[1], tokens=tokens[:100], count=100)
-        before = server.rss_kb()
-        took = clients.do("open", port=server.address[1], tokens=tokens[100:], count=IDLE)["seconds"]
-        clients.do("idle", for_s=SETTLE_S)
-        each = (server.rss_kb() - before) / IDLE
-    return [(f"memory of an idle connection, of {IDLE:,}, its user's session and personal room included", f"{each:.1f} KiB"),
+    names = [user(number) for number in range(IDLE + 100)]
+    with fresh(1) as ours, generating(ours) as generator:
+        ours.users(names)
+        conns = [generator.add(ours.script(name, ())).start for name in names]
+        generator.open(range(100))
+        before = ours.rss_kb()
+        took = generator.open(range(100, len(conns)), at_once=1)["seconds"]
+        generator.run(SETTLE_S, {})
+        each_kb = (ours.rss_kb() - before) / IDLE
+    return [(f"memory of an idle connection, of {IDLE:,}, its user's session and personal room included", f"{each_kb:.1f} KiB"),
             ("connections made and greeted each second, one client, one after the other", f"{IDLE / took:,.0f}")]
 
 
 def room() -> list[Row]:
     """A room of 1,000, all connected and watching; one message at a time."""
-    with fresh(1) as server, Clients() as clients:
-        tokens = sessions(server, ROOM)
-        make_group(server, "hall", [user(number) for number in range(ROOM)])
-        clients.do("open", port=server.address[1], tokens=tokens, count=ROOM)
-        clients.do("watch", conversations=[["hall"]] * ROOM)
-        clients.do("fan", conversation="hall", messages=20, size=SIZE)
-        before = server.cpu_s()
-        fan = clients.do("fan", conversation="hall", messages=MESSAGES, size=SIZE)
-        used = server.cpu_s() - before
-    to_the_last = sorted(fan["to_the_last"])
-    return [(f"deliveries for each second of processor, room of {ROOM:,}, one message of {SIZE} bytes at a time", f"{fan['deliveries'] / used:,.0f}"),
-            (f"from the send until the last of {ROOM:,} has it, p50 / p99", _ms(to_the_last))]
+    names = [user(number) for number in range(ROOM)]
+    with fresh(1) as ours, generating(ours) as generator:
+        ours.room("hall", names)
+        for name in names:
+            generator.add(ours.script(name, ["hall"]))
+        generator.open(range(ROOM))
+        generator.stream(0, ROOM, ours.publish("hall", SIZE))
+        generator.expect(range(ROOM), range(1))
+        generator.run(1.0, {0: Pace()})
+        before = ours.cpu_s()
+        fan = whole(generator.run(ROOM_S, {0: Pace()}))
+        used = ours.cpu_s() - before
+    return [(f"deliveries for each second of processor, room of {ROOM:,}, one message of {SIZE} bytes at a time", f"{fan.delivered / used:,.0f}"),
+            (f"from the send until the last of {ROOM:,} has it, p50 / p99", _spread(fan.last))]
 
 
 def pairs() -> list[Row]:
     """200 rooms of 2, both watching, one of the two sending, one send outstanding in each room."""
-    with fresh(1) as server, Clients() as clients:
-        tokens = sessions(server, PAIRS * 2)
-        names = [f"pair-{number}" for number in range(PAIRS)]
-        each(lambda number: make_group(server, names[number], [user(2 * number), user(2 * number + 1)]), range(PAIRS))
-        clients.do("open", port=server.address[1], tokens=tokens, count=PAIRS * 2)
-        clients.do("watch", conversations=[[names[number // 2]] for number in range(PAIRS * 2)])
-        clients.do("pairs", conversations=names, for_s=1.0, size=SIZE)
-        before = server.cpu_s()
-        sent = clients.do("pairs", conversations=names, for_s=PAIRS_S, size=SIZE)
-        used = server.cpu_s() - before
-    if sent["refused"]:
-        raise RuntimeError(f"sends were refused: {sent['refused']}")
-    done = sent["acknowledged"]
-    return [(f"durable sends acknowledged for each second of processor, {PAIRS} rooms of 2, one outstanding each", f"{done / used:,.0f}"),
-            ("the same for each second of the clock", f"{done / sent['seconds']:,.0f}"),
-            ("from the send to its acknowledgement, p50 / p99", _ms(sorted(sent["took"])))]
+    names = [(f"pair-{number}", user(2 * number), user(2 * number + 1)) for number in range(PAIRS)]
+    with fresh(1) as ours, generating(ours) as generator:
+        ours.users([name for _, *both in names for name in both])
+        each(lambda pair: ours.room(pair[0], pair[1:]), names)
+        for pair, *both in names:
+            for name in both:
+                generator.add(ours.script(name, [pair]))
+        generator.open(range(2 * PAIRS))
+        for number, (pair, *_) in enumerate(names):
+            generator.stream(2 * number, 2, ours.publish(pair, SIZE))
+            generator.expect(range(2 * number, 2 * number + 2), range(number, number + 1))
+        pace = {0: Pace(until="answer")}
+        generator.run(1.0, pace)
+        before = ours.cpu_s()
+        ran = generator.run(PAIRS_S, pace)
+        used, sent = ours.cpu_s() - before, whole(ran)
+    return [(f"durable sends acknowledged for each second of processor, {PAIRS} rooms of 2, one outstanding each", f"{sent.answered / used:,.0f}"),
+            ("the same for each second of the clock", f"{sent.answered / (ran.seconds + ran.drained_s):,.0f}"),
+            ("from the send to its acknowledgement, p50 / p99", _spread(sent.answer))]
+
+
+def whole(ran: Ran) -> Flow:
+    """The one flow, when nothing was refused, and nothing lost, doubled or out of order."""
+    flow = ran.flows[0]
+    if flow.refused or any(ran.faults.values()):
+        raise Broken(f"{flow.refused} refused ({flow.refusal}), {ran.faults}")
+    return flow
 
 
 def lists() -> list[Row]:
     """The first page of the list of users with few, more and many conversations, while they read."""
-    with fresh(1) as server, Clients() as clients:
-        tokens = sessions(server, len(LISTS) + 1)
-        clients.do("open", port=server.address[1], tokens=tokens, count=len(tokens))
+    with fresh(1) as ours, Clients() as clients:
+        tokens = [ours.server.session(user(number), 30) for number in range(len(LISTS) + 1)]
+        clients.do("open", port=ours.port, tokens=tokens, count=len(tokens))
         for number, count in enumerate(LISTS):
             names = [f"list-{number}-{place}" for place in range(count)]
             clients.do("fill", of=len(LISTS), member=user(number), conversations=names)
@@ -153,25 +179,6 @@ def lists() -> list[Row]:
 def user(number: int) -> str:
     """The users of a bench."""
     return f"user-{number}"
-
-
-def sessions(server: Server, count: int) -> list[str]:
-    """Tokens of users 0 to `count` - 1."""
-    return each(lambda number: server.session(user(number), 30), range(count))
-
-
-def make_group(server: Server, name: str, members: Sequence[str]) -> None:
-    """A group of these, the first of them its owner."""
-    acting = {"CAAS_User": members[0]}
-    server.post("/api/v1/conversations", {"id": name, "type": "group", "members": list(members[:100])}, 30, **acting)
-    for begin in range(100, len(members), 100):
-        server.post(f"/api/v1/conversations/{name}/members", {"users": list(members[begin:begin + 100])}, 30, **acting)
-
-
-def each(work: Callable[[int], T], numbers: Sequence[int]) -> list[T]:
-    """The same for many, eight at a time."""
-    with ThreadPoolExecutor(8) as pool:
-        return list(pool.map(work, numbers))
 
 
 def machine() -> list[str]:
@@ -196,6 +203,10 @@ def sync_ms() -> float:
     return statistics.median(took) * 1000
 
 
+def _spread(took: HdrHistogram) -> str:
+    return f"{took.get_value_at_percentile(50) / 1000:.1f} ms / {took.get_value_at_percentile(99) / 1000:.1f} ms"
+
+
 def _ms(took: Sequence[float]) -> str:
     return f"{took[len(took) // 2] * 1000:.1f} ms / {took[int(len(took) * 0.99)] * 1000:.1f} ms"
 
@@ -206,7 +217,7 @@ def main() -> None:
     for measure in (start_up, idle, room, pairs, lists):
         try:
             rows = measure()
-        except (RuntimeError, OSError) as failed:
+        except (Broken, RuntimeError, OSError) as failed:
             rows = [(f"{measure.__name__}", f"failed: {failed}")]
         lines += [f"| {what} | {figure} |" for what, figure in rows]
         print(*(f"{what}: {figure}" for what, figure in rows), sep="\n", flush=True)
