@@ -6,11 +6,10 @@ from typing import Any, Protocol
 import trio
 
 from actors.keys import Key
+from protocol import limits
 from protocol.errors import Refused
 from services.scope import Scope
 
-MOST_WATCHED = 500
-"""Users whose presence one connection may watch."""
 WITHIN_S = 2.0
 """How long a reply waits for the rooms; who is not known by then is `unknown`, and told later."""
 UNKNOWN_AFTER_S = 5.0
@@ -133,9 +132,9 @@ class Onlooker:
         """Begin to watch these (internal ids by the company's), and find out how they are; nothing is told before `begin`. `barring`:
         those who block the one who looks."""
         count = len(self.watched.keys() | users.keys())
-        if count > MOST_WATCHED:
-            raise Refused("too_many", f"A connection watches the presence of {MOST_WATCHED} users at most: end some with `presence.unwatch`.",
-                          limit=("presence", MOST_WATCHED, count))
+        if count > limits.PRESENCE:
+            raise Refused("too_many", f"A connection watches the presence of {limits.PRESENCE} users at most: end some with `presence.unwatch`.",
+                          limit=("presence", limits.PRESENCE, count))
         found = [self._watched(scope.tenant, user, name) for name, user in users.items()]
         for watched in found:
             if watched.user in barring:  # storage may not have the latest: that somebody blocks no longer, the room tells

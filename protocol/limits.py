@@ -19,12 +19,14 @@ GROUP = 10_000
 """Members of a conversation."""
 RECEIPTS_TO_ALL = 100
 """Members up to which receipts go to everybody who watches; above it only to a message's sender."""
+PRESENCE = 500
+"""Users whose presence one connection watches."""
 NOTICES = 1_000
 """Members up to which those who do not watch are told of something new."""
 
 LIMITS: dict[str, int] = {
     "text": TEXT, "custom": CUSTOM, "attachments": ATTACHMENTS, "mentions": MENTIONS, "frame": FRAME,
-    "batch": BATCH, "resume": RESUME, "members": MEMBERS, "group": GROUP,
+    "batch": BATCH, "resume": RESUME, "members": MEMBERS, "group": GROUP, "presence": PRESENCE,
 }
 
 DEPTH = 16

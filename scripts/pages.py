@@ -27,6 +27,7 @@ _LIMITS = {
     "text": "bytes of UTF-8 in a message's text", "custom": "bytes of `custom`, as compact JSON", "attachments": "attachments of a message",
     "mentions": "users mentioned in a message", "frame": "bytes of a frame, or of a REST body", "batch": "commands in one frame",
     "resume": "conversations named in `hello.resume`", "members": "users in one call", "group": "members of a conversation",
+    "presence": "users whose presence one connection watches",
 }
 
 

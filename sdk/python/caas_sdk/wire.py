@@ -10,6 +10,7 @@ LIMITS: dict[str, int] = {
     "resume": 200,
     "members": 100,
     "group": 10000,
+    "presence": 500,
 }
 """The defaults, by the names they have in `hello.limits`."""
 
