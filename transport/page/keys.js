@@ -1,36 +1,47 @@
 // Typing as one tells it: at once, again every 3 s while there are keys, and 3 s after the last one that it is over.
 const AGAIN_MS = 3000;
-const LEAST_MS = 1000; // between two starts, in whatever haste one stops and begins
 const IDLE_MS = 3000;
+const LEAST_MS = 1000; // between two starts, in whatever haste one stops and begins
 
 export class Keys {
   #c;
-  #told = 0;
-  #timer;
+  #isTold = false;
+  #last = 0; // when a start was told
+  #soon;
+  #idle;
 
   // say(m, p): tell it if there is a connection; it is not kept for later
   constructor(say) {
     this.say = say;
   }
 
-  pressed(c, now) {
+  pressed(c) {
     if (c !== this.#c) this.stop();
-    clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => this.stop(), IDLE_MS);
-    if (now - this.#told < (this.#c ? AGAIN_MS : LEAST_MS)) return;
     this.#c = c;
-    this.#told = now;
-    this.say("typing.start", { c });
+    clearTimeout(this.#idle);
+    this.#idle = setTimeout(() => this.stop(), IDLE_MS);
+    const wait = this.#last + (this.#isTold ? AGAIN_MS : LEAST_MS) - Date.now();
+    if (wait <= 0) this.#start();
+    else if (!this.#isTold) this.#soon ??= setTimeout(() => this.#start(), wait);
   }
 
   stop() {
-    if (this.#c) this.say("typing.stop", { c: this.#c });
+    if (this.#isTold) this.say("typing.stop", { c: this.#c });
     this.over();
   }
 
   // The message was sent, or the connection is gone: there is nothing to tell.
   over() {
-    clearTimeout(this.#timer);
-    this.#c = undefined;
+    clearTimeout(this.#idle);
+    clearTimeout(this.#soon);
+    this.#c = this.#soon = undefined;
+    this.#isTold = false;
+  }
+
+  #start() {
+    this.#soon = undefined;
+    this.#isTold = true;
+    this.#last = Date.now();
+    this.say("typing.start", { c: this.#c });
   }
 }
