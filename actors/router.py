@@ -2,11 +2,13 @@
 
 import logging
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, Protocol, cast
 
 import trio
 
 from actors.carrying import carried, carried_answer, carry, carry_answer
+from actors.house import Errands
 from actors.keys import Key, partition_of
 from actors.messages import Ask, Gone, Listen, Message, Rows, Signal, Submit, Unlisten
 from actors.waking import moved
@@ -44,8 +46,8 @@ class Ring(Protocol):
 class Router:
     """Knows the ring. Implements `services.acts.Rooms`."""
 
-    def __init__(self, me: str, rooms: Directory[Message], links: Links, partitions: int) -> None:
-        self._me, self._rooms, self._links, self._partitions = me, rooms, links, partitions
+    def __init__(self, me: str, rooms: Directory[Message], links: Links, errands: Errands, partitions: int) -> None:
+        self._me, self._rooms, self._links, self._errands, self._partitions = me, rooms, links, errands, partitions
         self._owners: list[str] = [me] * partitions
 
     def take_ring(self, ring: Ring) -> set[int]:
@@ -117,8 +119,14 @@ class Router:
             raise failed[0] if failed else Refused("timeout")
 
     def say(self, scope: Scope, act: Act) -> None:
-        """Have an act decided, whatever comes of it."""
-        self.post(Key(scope.tenant, act.conversation), Submit(act), lambda answer, error: None)
+        """Have an act decided, whatever comes of it. A room that is just moving is told again for a while."""
+        post = partial(self.post, Key(scope.tenant, act.conversation), Submit(act))
+
+        def settle(answer: Any, error: Exception | None) -> None:
+            if isinstance(error, Refused) and error.retryable:
+                self._errands.run(partial(self._patiently, post), lambda answer, error: None)
+
+        post(settle)
 
     async def view(self, scope: Scope, conversation: str, ask: View) -> dict[str, Any]:
         """Ask the room. Asking again does no harm, so a room that is just moving is asked again for a while."""

@@ -103,7 +103,7 @@ class Assembly:
         self.rooms: Directory[Any] = Directory(tree, "rooms", self._room, fingerprint=op_of)
         self.tenant_actors: Directory[TenantMessage] = Directory(tree, "tenants", self._tenant)
         self._policy = policy
-        self.router = Router(me, self.rooms, links, log.partitions)
+        self.router = Router(me, self.rooms, links, errands, log.partitions)
         self.lending = Lending(me, policy, self.router, links, self.tenant_actors) if policy is not None else None
         self.rates = self.lending.rates if self.lending is not None else None
         self.users = Users(backend.documents, self.router, self.tenants, world.clock, world.rng)

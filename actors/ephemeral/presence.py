@@ -21,6 +21,7 @@ from services.history import sealed_for
 from services.presence.fold import CHOSEN, SEEN, kept
 from services.presence.model import Chosen
 from services.presence.state import GONE_AFTER_S, Devices, others_view, own_view
+from services.scope import Scope
 from storage.ports.entry import Entry
 from storage.ports.errors import Damaged
 from supervisor import Later
@@ -82,9 +83,11 @@ class Presence(Quiet):
         return not (self._devices.there or self._watchers or self._waiting or self._asking)
 
     def stopped(self) -> None:
-        """Whoever has claimed something claims it anew, where the room is next."""
+        """Whoever has claimed something claims it anew, where the room is next. Who has just left may not come back: keep when that was."""
         if self._alarm is not None:
             self._alarm.cancel()
+        if self._devices.left_at is not None and (act := self._seen(self._devices.left_at)):
+            self._host.house.rooms.say(Scope(self._host.key.tenant), act)
         for later in self._waiting:
             later.fail(moved())
         for worker in {*self._watchers, *self._devices.workers}:
@@ -135,14 +138,19 @@ class Presence(Quiet):
         self._tell(told=True)
 
     def _leave(self) -> None:
-        """Nobody has devices of the user. When that is news, it is kept; but not of whom nobody was to see."""
+        """Nobody has devices of the user. When that is news, it is kept; but not of one whom nobody was to see."""
         since = self._devices.left_at
         self._devices.absent()
-        if since is not None and self._chosen.status != "invisible":
-            house, key = self._host.house, self._host.key
-            op = make_uuid7(house.clock.now_ms(), house.rng.bytes(10))
+        if since is not None and (act := self._seen(since)):
             self._chosen = self._chosen._replace(seen_at=max(since, self._chosen.seen_at))
-            self._host.append(Act(key.conversation, SEEN, op, b"", {"at": since}, {}))
+            self._host.append(act)
+
+    def _seen(self, since: int) -> Act | None:
+        if self._chosen.status == "invisible":
+            return None
+        house = self._host.house
+        op = make_uuid7(house.clock.now_ms(), house.rng.bytes(10))
+        return Act(self._host.key.conversation, SEEN, op, b"", {"at": since}, {})
 
     # What is told.
 

@@ -358,6 +358,20 @@ async def test_a_room_that_moves_while_nobody_is_there_begins_the_thirty_seconds
     assert heard(bob) == ["offline"]
 
 
+async def test_when_somebody_left_is_kept_though_the_room_moves_within_the_thirty_seconds(world: World, autojump_clock: object) -> None:
+    alice, before = await greeted(world, "alice"), owner(world, "alice")
+    left = now_ms()
+    alice.drop()
+    await trio.sleep(20)
+    for name in ("w0", "w3"):
+        await world.start(name)
+        await trio.sleep(1)
+        if owner(world, "alice") != before:
+            break
+    await trio.sleep(60)
+    assert (await watching(world, "alice")).told == [{"user": "alice", "status": "offline", "last_seen_at": left}]  # type: ignore[attr-defined]
+
+
 async def test_a_worker_that_is_killed_takes_its_connections_along(world: World, autojump_clock: object) -> None:
     await greeted(world, "alice", "w1")
     await greeted(world, "carol", "w1")
