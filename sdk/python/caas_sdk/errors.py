@@ -42,6 +42,7 @@ class TimedOut(CaasError):
 
     def __init__(self, command: str, after_s: float) -> None:
         super().__init__("timeout", f"`{command}` had no answer within {after_s:g} s", retryable=True)
+        self.after_s = after_s
 
 
 def from_wire(e: Mapping[str, Any]) -> CaasError:

@@ -15,6 +15,8 @@ from caas_sdk.wire import TOO_MANY as TOO_MANY
 SUBPROTOCOL = "caas.v1"
 SDK = "caas-sdk-python/0.1.0"
 
+LARGEST_MESSAGE = 16 * 1024 * 1024
+"""Bytes of a frame from the server."""
 PRESENCE_WATCHED = 100
 """Users in one `presence.watch`."""
 
