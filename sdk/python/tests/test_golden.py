@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 from behaviour_runner import Runner
-
 from caas_sdk import codec
 from caas_sdk.core.core import ACTS
 

@@ -3,12 +3,11 @@
 from typing import Any
 
 import pytest
-from conftest import Face
-from test_faces import room_name
-
 from caas_sdk import CaasError
 from caas_sdk.client import Client
 from caas_sdk.core.message import to_wire
+from conftest import Face
+from test_faces import room_name
 
 
 async def server_list(client: Client, c: str) -> list[dict[str, Any]]:
