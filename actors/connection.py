@@ -318,7 +318,8 @@ class Connection(Actor[Message]):
         if self._greeting or self._watching is not None:
             return self.refuse(command, command.refusal or Refused("bad_request", "`hello` was said already."))
         self._greeting = True
-        self._desk.errands.run(partial(self._greet, command), partial(self._greeted, command), WITHIN_S)
+        if not self._desk.errands.run(partial(self._greet, command), partial(self._greeted, command), WITHIN_S):
+            self._greeted(command, None, Refused("unavailable", "The server is busy: connect again in a moment."))
 
     async def _greet(self, command: Command) -> Any:
         if command.refusal is not None:

@@ -220,8 +220,7 @@ class Fanout:
             self.refollow(key)
 
     def _follow(self, audience: Audience) -> None:
-        if not self._errands.run(lambda: self._make_good(audience), lambda _, error: self._made_good(audience, error), 60.0):
-            self._made_good(audience, Refused("too_many"))
+        self._errands.run_soon(lambda: self._make_good(audience), lambda _, error: self._made_good(audience, error), 60.0)
 
     async def _make_good(self, audience: Audience) -> None:
         head = await self._router.listen(audience.key)
@@ -241,7 +240,7 @@ class Fanout:
         if error is not None:
             if not isinstance(error, Refused):
                 _log.warning("%s cannot be followed and is tried again: %r", audience.key, error)
-            self._errands.run(lambda: self._later(audience), lambda _, failed: self._made_good(audience, failed), 60.0)
+            self._errands.run_soon(lambda: self._later(audience), lambda _, failed: self._made_good(audience, failed), 60.0)
             return
         audience.following = True
         while (early := audience.early.pop(audience.last + 1, None)) is not None:

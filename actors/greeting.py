@@ -104,7 +104,7 @@ class Greeter:
         answered = trio.Event()
         late = Late(found, answered, client, watching)
         for name, seen in resume.items():
-            self._errands.run(_preparing(watching, scope, name, seen), late.arrived(name), 30.0)
+            self._errands.run_soon(_preparing(watching, scope, name, seen), late.arrived(name), 30.0)
         if resume:
             with trio.move_on_after(limits.RESUME_WITHIN_S):
                 await answered.wait()

@@ -1,6 +1,7 @@
 """What all rooms of a worker share, handed in once by `caas/wiring.py`."""
 
 import logging
+from collections import deque
 from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -68,13 +69,18 @@ class Presences(Protocol):
         ...
 
 
+Work = Callable[[], Awaitable[Any]]
+Done = Callable[[Any, Exception | None], None]
+
+
 class Errands:
     """Short tasks that actors have run for them, each with a deadline; the outcome comes back as a call. Bounded."""
 
     def __init__(self, nursery: trio.Nursery, most: int = 20_000) -> None:
         self._nursery, self._left = nursery, most
+        self._waiting: deque[tuple[Work, Done, float]] = deque()
 
-    def run(self, work: Callable[[], Awaitable[Any]], done: Callable[[Any, Exception | None], None], within: float = 10.0) -> bool:
+    def run(self, work: Work, done: Done, within: float = 10.0) -> bool:
         """Run `work`; then `done(result, None)` or `done(None, error)`. False when too many are under way already."""
         if not self._left:
             return False
@@ -82,7 +88,15 @@ class Errands:
         self._nursery.start_soon(self._run, work, done, within)
         return True
 
-    async def _run(self, work: Callable[[], Awaitable[Any]], done: Callable[[Any, Exception | None], None], within: float) -> None:
+    def run_soon(self, work: Work, done: Done, within: float = 10.0) -> None:
+        """As `run`, but where too many are under way it waits for its turn, before all that comes later.
+
+        Only for what there is once for each thing that exists anyway (an audience, a connection's catch-up): that is its bound.
+        """
+        if self._waiting or not self.run(work, done, within):
+            self._waiting.append((work, done, within))
+
+    async def _run(self, work: Work, done: Done, within: float) -> None:
         result, error = None, None
         try:
             with trio.fail_after(within):
@@ -91,6 +105,8 @@ class Errands:
             error = raised
         finally:
             self._left += 1
+            while self._waiting and self.run(*self._waiting[0]):
+                self._waiting.popleft()
         try:
             done(result, error)
         except Exception:  # noqa: BLE001 - an outcome that kills whoever takes it must not take the worker along

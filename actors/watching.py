@@ -152,13 +152,12 @@ class Watching:
     def _catch_up(self) -> None:
         if not self._running:
             self._running = True
-            if not self._errands.run(self._run, self._ran, 24 * 3600.0):
-                self._ran(None, Refused("too_many"))
+            self._errands.run_soon(self._run, self._ran, 24 * 3600.0)
 
     def _ran(self, _: Any, error: Exception | None) -> None:
         self._running = False
         if self._behind and not self._client.closed:
-            self._errands.run(partial(trio.sleep, AGAIN_S), lambda _, failed: self._catch_up(), 10.0)
+            self._errands.run_soon(partial(trio.sleep, AGAIN_S), lambda _, failed: self._catch_up(), 10.0)
 
     async def _run(self) -> None:
         """Page by page, in turn between conversations, no faster than the socket drains."""

@@ -156,9 +156,13 @@ class Sessions:
                 await self._documents.delete(scope, SESSIONS, held.key, _ENDED)
 
     async def _end(self, scope: Scope, sessions: Sequence[str], reason: str) -> None:
-        for session in sessions:
-            await self._documents.delete(scope, SESSIONS, session, _ENDED)
-        self._announce(Ending(scope.tenant, reason, sessions))
+        ended: list[str] = []
+        try:
+            for session in sessions:
+                await self._documents.delete(scope, SESSIONS, session, _ENDED)
+                ended.append(session)
+        finally:  # storage may fail, or whoever asked may give up, in the middle: those that have ended are told of, and the rest looked for
+            self._announce(Ending(scope.tenant, reason, ended, look=len(ended) < len(sessions)))
 
 
 def _over() -> Refused:

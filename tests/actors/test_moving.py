@@ -1,6 +1,7 @@
 """Partitions that move while storage fails: nothing is left half done. On a virtual clock."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from functools import partial
 
 import pytest
 import trio
@@ -110,3 +111,65 @@ async def test_an_outcome_that_kills_its_taker_ends_no_other_errand(autojump_clo
         assert errands.run(lambda: trio.sleep(2), lambda result, error: outcomes.append(error))
     assert outcomes == [None]
     assert "failed to take its outcome" in caplog.text
+
+
+async def test_what_must_not_be_lost_waits_for_its_turn_when_too_much_is_under_way(autojump_clock: object) -> None:
+    done: list[object] = []
+    async with trio.open_nursery() as nursery:
+        errands = Errands(nursery, most=2)
+
+        def send(name: str) -> tuple[Callable[[], Awaitable[None]], Callable[[object, Exception | None], None]]:
+            return partial(trio.sleep, 1), lambda result, error: done.append((name, trio.current_time() - began))
+
+        began = trio.current_time()
+        assert errands.run(*send("a"))
+        assert errands.run(*send("b"))
+        assert not errands.run(*send("refused"))
+        for name in "cde":
+            errands.run_soon(*send(name))
+    assert sorted(done) == [("a", 1), ("b", 1), ("c", 2), ("d", 2), ("e", 3)]
+
+
+def keep_busy(worker: Worker, seconds: float) -> None:
+    """As many errands as there may be: for a test, few."""
+    errands = worker.assembly.errands
+    errands._left = min(errands._left, 20)
+    while errands.run(partial(trio.sleep, seconds), lambda result, error: None, 100.0):
+        pass
+
+
+async def test_listeners_and_those_who_come_back_are_served_when_there_is_room_again(world: World, autojump_clock: object) -> None:
+    alice, bob = Client(world.workers["w1"]), Client(world.workers["w2"])
+    for client, name in ((alice, "alice"), (bob, "bob")):
+        await client.ask("hello", token=name)
+    await alice.ask("conversation.create", type="group", id="g", members=["bob"])
+    await alice.ask("conversation.watch", c="g")
+    keep_busy(alice.worker, 20.0)
+    alice.worker.assembly.fanout.refollow_where(lambda key: True)
+    for n in range(3):
+        await bob.ask("message.send", c="g", id=new_id(world), text=str(n))
+    newcomer = Client(alice.worker)
+    assert (await newcomer.ask("hello", token="carol"))["error"] == "unavailable"
+    assert newcomer.closed_with == 4400
+    await trio.sleep(30)
+    await alice.until(lambda client: [push["s"] for push in client.got("message.new", "g")] == [2, 3, 4])
+
+
+async def test_what_was_resumed_while_too_much_was_under_way_follows(world: World, autojump_clock: object) -> None:
+    alice = Client(world.workers["w1"])
+    await alice.ask("hello", token="alice")
+    await alice.ask("conversation.create", type="group", id="g", members=["bob"])
+    await alice.ask("message.send", c="g", id=new_id(world), text="missed")
+    elsewhere = Client(alice.worker)
+    await elsewhere.ask("hello", token="bob")  # so that their own conversation is followed already
+    await trio.sleep(1)
+    bob = Client(alice.worker)
+    idle = bob.worker.assembly.errands._left
+    hello = bob.say("hello", token="bob", resume={"g": {"seq": 1, "epoch": world.store.epoch}})
+    while bob.worker.assembly.errands._left == idle:
+        await trio.lowlevel.checkpoint()
+    keep_busy(bob.worker, 10.0)  # it is being greeted, and nothing of what it resumes is under way
+    assert (await bob.reply(hello))["r"]["conversations"] == {"g": {"later": True}}
+    await trio.sleep(20)
+    await bob.until(lambda client: [push["s"] for push in client.got("message.new", "g")] == [2])
+    assert bob.got("conversation.watching", "g")

@@ -9,6 +9,7 @@ from services.sessions import CreateSession, Ending
 from services.sessions.chain import parse_refresh
 from services.sessions.model import GRACE_MS, SESSION_MS, TOKEN_MS
 from services.users import Profile
+from storage.ports.errors import StorageFull
 
 APP = Scope("t1")
 
@@ -260,3 +261,30 @@ async def test_checking_a_token_again_asks_neither_the_signature_nor_storage(wor
 
     worker.documents.get = never
     await authenticated(worker, made["token"])
+
+
+async def test_what_had_ended_before_storage_failed_is_told_and_the_rest_is_looked_for(worker):
+    class FullAfterTwo:
+        """The documents, on a disk that has room for two more writes."""
+
+        def __init__(self, documents):
+            self._documents, self._room = documents, 2
+
+        def __getattr__(self, name):
+            return getattr(self._documents, name)
+
+        async def delete(self, *args):
+            self._room -= 1
+            if self._room < 0:
+                raise StorageFull("no room")
+            return await self._documents.delete(*args)
+
+    many = [await worker.sessions.create(APP, alice()) for _ in range(4)]
+    worker.sessions._documents = FullAfterTwo(worker.documents)
+    with pytest.raises(StorageFull):
+        await worker.sessions.revoke_user(APP, "alice")
+    [(_, ended, reason)] = worker.ended
+    assert (len(ended), reason) == (2, "revoked")
+    assert worker.announced[-1].look
+    sessions = [parse_refresh(made["refresh_token"]).session for made in many]
+    assert sorted(await worker.sessions.gate.gone(APP.tenant, [Scope(APP.tenant, "u", "alice", session) for session in sessions])) == sorted(ended)
