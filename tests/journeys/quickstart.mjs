@@ -17,16 +17,17 @@ const say = async (user, text) => {
   await windows[user].getByLabel("Message").fill(text);
   await windows[user].getByLabel("Message").press("Enter");
 };
+const mark = Math.random().toString(36).slice(2); // other journeys talk here too
 const reads = (user, text) => windows[user].locator("li", { hasText: text }).waitFor();
 
-await say("alice", "Hello, Bob");
-await reads("bob", "Hello, Bob");
+await say("alice", `Hello, Bob ${mark}`);
+await reads("bob", `Hello, Bob ${mark}`);
 await windows.bob.evaluate(() => socket.close());
-await say("bob", "written while I was away");
-await say("alice", "are you there?");
+await say("bob", `written while I was away ${mark}`);
+await say("alice", `are you there? ${mark}`);
 for (const user of ["alice", "bob"]) {
-  await reads(user, "are you there?");
-  await reads(user, "written while I was away");
+  await reads(user, `are you there? ${mark}`);
+  await reads(user, `written while I was away ${mark}`);
 }
 const lines = await windows.bob.locator("li").allTextContents();
 if (new Set(lines.slice(-3)).size !== 3) throw new Error(`doubled: ${lines}`);
