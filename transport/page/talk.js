@@ -6,6 +6,7 @@ import { SAY } from "./words.js";
 
 const TOGETHER_MS = 180_000; // messages of one sender within it stand together
 const NEAR_PX = 80;
+const HELD_MS = 500;
 
 export class Talk {
   #c;
@@ -17,6 +18,7 @@ export class Talk {
     this.told = told;
     this.list = make("ol.messages", { role: "log", "aria-live": "polite", tabindex: 0, scroll: () => this.#scrolled(), keydown: (event) => this.#pressed(event) });
     this.list.addEventListener("contextmenu", (event) => this.#menu(event));
+    this.list.addEventListener("pointerdown", (event) => event.pointerType === "touch" && this.#held(event));
     this.down = make("button.down.round", { type: "button", hidden: true, title: SAY.down, "aria-label": SAY.down, click: () => this.toEnd() }, icon("down"));
     this.point = make("button.point", { type: "button", hidden: true, click: () => told.read() });
     this.node = make("div.talk", {}, this.list, this.point, this.down);
@@ -126,6 +128,12 @@ export class Talk {
     all.forEach((node) => (node.tabIndex = -1));
     all[to].tabIndex = 0;
     all[to].focus();
+  }
+
+  // A finger that stays where it is opens the menu, where the browser itself makes nothing of it.
+  #held(event) {
+    const timer = setTimeout(() => this.#menu(event), HELD_MS);
+    for (const name of ["pointerup", "pointermove", "pointercancel", "contextmenu"]) this.list.addEventListener(name, () => clearTimeout(timer), { once: true });
   }
 
   #menu(event) {
