@@ -11,6 +11,9 @@ from typing import Any
 import pytest
 
 from tests.journeys.conftest import HERE, need, serving
+from transport.development import PAGE
+
+VECTORS = HERE.parents[1] / "protocol" / "vectors" / "behaviours"
 
 
 def drive(script: str, server: str, tmp_path: Path) -> dict[str, Any]:
@@ -55,6 +58,18 @@ def test_the_page_comes_back_whatever_the_network_does(fresh: str, tmp_path: Pat
 
 def test_the_page_can_be_used_by_keyboard_alone(fresh: str, tmp_path: Path) -> None:
     assert drive("page-keys", fresh, tmp_path) == {"isBack": True, "nameless": [], "troubles": [], "elsewhere": []}
+
+
+def test_the_client_of_the_page_does_what_every_client_must(tmp_path: Path) -> None:
+    """The cases of `protocol/vectors/behaviours`, without a browser: Node takes the page's modules as they are."""
+    for module in PAGE.glob("*.js"):
+        shutil.copy(module, tmp_path)
+    (tmp_path / "package.json").write_text('{"type": "module"}')
+    run = subprocess.run([need("node"), HERE / "behaviours.mjs", tmp_path, VECTORS], capture_output=True, text=True, timeout=120, check=False)
+    assert run.returncode == 0, run.stderr
+    said = json.loads(run.stdout)
+    assert said["failed"] == {}
+    assert said["passed"] + len(said["elsewise"]) == sum(len(json.loads(file.read_text())) for file in VECTORS.glob("*.json"))
 
 
 def test_the_docs_are_read_and_tried_and_ask_nobody_else(server: str, tmp_path: Path) -> None:

@@ -43,13 +43,13 @@ export class Chats {
     else if (message.mention_all || message.mentions?.includes(this.me)) row.unread_mentions = (row.unread_mentions ?? 0) + 1;
   }
 
-  // Something new in a conversation that is not watched: how many, not what. Whether the list has to be asked for.
-  noticed(c, { n, sender }) {
+  // Something new in a conversation that is not watched: how many, not what.
+  noticed(c, { n, sender }, now) {
     const row = this.get(c);
-    if (!row) return true;
+    if (!row) return;
     row.last_n = Math.max(row.last_n ?? 0, n);
+    row.noticed_at = now;
     if (sender === this.me) row.own_n = row.last_n;
-    return true;
   }
 
   // One has read up to a seq, here or on another device. Whether the list has to be asked for, because only the server knows what `n` that is.
@@ -76,6 +76,6 @@ function forward(row, old) {
   return { ...row, read_seq: old.read_seq, read_n: Math.max(old.read_n ?? 0, row.read_n ?? 0), unread_mentions: mentions };
 }
 
-function when({ last_message, conversation }) {
-  return last_message?.sent_at ?? conversation.created_at;
+function when({ last_message, conversation, noticed_at = 0 }) {
+  return Math.max(noticed_at, last_message?.sent_at ?? conversation.created_at);
 }

@@ -44,13 +44,21 @@ export class Client {
   send(c, fields) {
     const p = { id: newId(this.now()), ...fields };
     this.keys.over();
-    this.outbox.put({ c, m: "message.send", p, at: this.now() }).catch(() => undefined);
+    const sent = this.outbox.put({ c, m: "message.send", p, at: this.now() });
+    sent.catch(() => undefined); // the message shows it
+    return sent;
+  }
+
+  // A key was pressed, and this is what stands there now. Keys are not kept for a connection that is not there.
+  typed(c, text) {
+    if (text.trim() && this.connection.state === "connected") this.keys.pressed(c);
+    else this.keys.stop();
   }
 
   // Any other durable act. Refused for good it is told, for there is no message that could show it.
   async act(m, { c, ...p } = {}) {
     try {
-      return await this.outbox.put({ c, m, p: { ...p, op: newId(this.now()) } });
+      return await this.outbox.put({ c, m, p: { op: newId(this.now()), ...p } });
     } catch (e) {
       this.told.trouble(e);
     }

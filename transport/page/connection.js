@@ -7,7 +7,9 @@ const FIRST_MS = 250; // the first wait before coming back; doubled each time, a
 const LAST_MS = 30_000;
 const STEADY_MS = 60_000; // a connection that lasted as long begins with the first wait again
 const SILENT_MS = 60_000; // `heads` come every 25 s: after so much silence the network is gone, whatever the socket says
-const ANSWER_MS = 20_000;
+const ANSWER_MS = 20_000; // a command without an answer for so long: likewise
+const HELLO_MS = 10_000; // from dialling to the answer to `hello`
+const CALM_MS = { 4429: 1000 }; // the least that one waits after a code
 const ENVELOPE = 256; // bytes around `p` in a frame: a frame that is too large would cost the connection
 const AUTH = [4502, 4503];
 
@@ -22,6 +24,8 @@ export class Connection {
   #since = 0;
   #ahead = 0;
   #largest = Infinity;
+  #wasThere = false; // connected, since `connect`
+  #wasExpired = false; // the last token that was tried
 
   // told: {state(), resume() -> what was seen, welcome(r), push(frame), wire(direction, frame, m)}
   constructor(tokens, device, told) {
@@ -30,6 +34,7 @@ export class Connection {
 
   connect() {
     this.#pause = FIRST_MS;
+    this.#wasExpired = this.#wasThere = false;
     this.#to("connecting");
     this.#open();
   }
@@ -49,7 +54,7 @@ export class Connection {
   #send(m, p, at = (r) => r) {
     const i = this.#next++;
     return new Promise((done, failed) => {
-      const timer = setTimeout(() => this.#answered(i, { e: { code: "timeout", retryable: true } }), ANSWER_MS);
+      const timer = setTimeout(() => this.#closed(1006), m === "hello" ? HELLO_MS : ANSWER_MS);
       this.#waiting.set(i, { m, timer, failed, done: (r) => done(at(r) ?? r) });
       this.told.wire("out", { i, m, p });
       this.#socket.send(JSON.stringify({ i, m, p }));
@@ -63,15 +68,28 @@ export class Connection {
     if (!token) return this.#again();
     const socket = (this.#socket = new WebSocket(`${location.protocol.replace("http", "ws")}//${location.host}/ws`, "caas.v1.json"));
     socket.onopen = () => socket === this.#socket && this.#greet(token);
-    socket.onmessage = ({ data }) => socket === this.#socket && [JSON.parse(data)].flat().forEach((frame) => this.#take(frame));
+    socket.onmessage = ({ data }) => socket === this.#socket && this.#read(data);
     socket.onclose = ({ code }) => socket === this.#socket && this.#closed(code);
-    this.#listen();
+    this.#listen(HELLO_MS);
   }
 
   #greet(token) {
     const resume = this.told.resume();
     const p = { token, device: this.device, sdk: "caas-page", ...(Object.keys(resume).length ? { resume } : {}) };
-    this.#send("hello", p, (r) => this.#welcome(r)).catch(() => undefined); // a refused hello is closed by the server
+    this.#send("hello", p, (r) => this.#welcome(r)).catch((e) => e.code === "disconnected" || this.#refused(e));
+  }
+
+  // A token that has expired is worth one more try; who may not come in does not try again.
+  #refused({ code, retryable, retry_after_ms = 0 }) {
+    const again = retryable || (code === "token_expired" && !this.#wasExpired);
+    this.#wasExpired = code === "token_expired";
+    if (!retryable) this.tokens.forget();
+    this.#drop(again ? this.#coming : "auth_failed");
+    if (again) this.#again(retry_after_ms);
+  }
+
+  get #coming() {
+    return this.#wasThere ? "reconnecting" : "connecting";
   }
 
   // The server's clock, as far as it is known.
@@ -81,6 +99,8 @@ export class Connection {
 
   #welcome(r) {
     this.#since = Date.now();
+    this.#wasThere = true;
+    this.#wasExpired = false;
     this.#ahead = r.server_time - Date.now();
     this.#largest = r.limits.frame - ENVELOPE;
     this.#to("connected");
@@ -101,8 +121,14 @@ export class Connection {
     }, ms);
   }
 
-  #take(frame) {
+  #read(data) {
     this.#listen();
+    const frames = parsed(data);
+    if (frames.every((frame) => frame && typeof frame === "object")) frames.forEach((frame) => this.#take(frame));
+    else this.#closed(1006); // the other end is broken
+  }
+
+  #take(frame) {
     if (frame.t === undefined) return this.#answered(frame.i, frame);
     this.told.wire("in", frame);
     this.told.push(frame);
@@ -114,26 +140,25 @@ export class Connection {
     if (!waiting) return;
     clearTimeout(waiting.timer);
     this.told.wire("in", frame, waiting.m);
-    if (frame.e?.code === "token_expired") this.tokens.forget();
     if (frame.e) waiting.failed(frame.e);
     else waiting.done(frame.r);
   }
 
-  #listen() {
+  #listen(ms = SILENT_MS) {
     clearTimeout(this.#timers.silence);
-    this.#timers.silence = setTimeout(() => this.#closed(1006), SILENT_MS);
+    this.#timers.silence = setTimeout(() => this.#closed(1006), ms);
   }
 
   #closed(code) {
     if (code === 4401) this.tokens.forget();
     if (this.#since && Date.now() - this.#since > STEADY_MS) this.#pause = FIRST_MS;
     if (code >= 4500) return this.#drop(AUTH.includes(code) ? "auth_failed" : "disconnected");
-    this.#drop("reconnecting");
-    this.#again();
+    this.#drop(this.#coming);
+    this.#again(CALM_MS[code]);
   }
 
-  #again() {
-    this.#timers.again = setTimeout(() => this.#open(), Math.random() * this.#pause);
+  #again(least = 0) {
+    this.#timers.again = setTimeout(() => this.#open(), Math.max(least, Math.random() * this.#pause));
     this.#pause = Math.min(this.#pause * 2, LAST_MS);
   }
 
@@ -155,5 +180,13 @@ export class Connection {
   #to(state) {
     this.state = state;
     this.told.state(state);
+  }
+}
+
+function parsed(data) {
+  try {
+    return [JSON.parse(data)].flat();
+  } catch {
+    return [undefined];
   }
 }

@@ -13,7 +13,7 @@ export function talkDeeds(phone) {
       if (message && !message.deleted_at) menu(message, anchor);
     },
     goTo: (id) => phone.talk.goTo(id),
-    retry: (id) => phone.client.outbox.retry(id),
+    retry: (id) => phone.client.outbox.retry(id)?.catch(() => undefined), // the message shows it
     discard: (id) => phone.client.outbox.discard(id),
   };
 }

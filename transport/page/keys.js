@@ -7,7 +7,7 @@ export class Keys {
   #c;
   #isTold = false;
   #last = 0; // when a start was told
-  #soon;
+  #next;
   #idle;
 
   // say(m, p): tell it if there is a connection; it is not kept for later
@@ -20,9 +20,10 @@ export class Keys {
     this.#c = c;
     clearTimeout(this.#idle);
     this.#idle = setTimeout(() => this.stop(), IDLE_MS);
-    const wait = this.#last + (this.#isTold ? AGAIN_MS : LEAST_MS) - Date.now();
+    const wait = this.#last + LEAST_MS - Date.now();
+    if (this.#isTold) return;
     if (wait <= 0) this.#start();
-    else if (!this.#isTold) this.#soon ??= setTimeout(() => this.#start(), wait);
+    else this.#next ??= setTimeout(() => this.#start(), wait);
   }
 
   stop() {
@@ -33,15 +34,15 @@ export class Keys {
   // The message was sent, or the connection is gone: there is nothing to tell.
   over() {
     clearTimeout(this.#idle);
-    clearTimeout(this.#soon);
-    this.#c = this.#soon = undefined;
+    clearTimeout(this.#next);
+    this.#c = this.#next = undefined;
     this.#isTold = false;
   }
 
   #start() {
-    this.#soon = undefined;
     this.#isTold = true;
     this.#last = Date.now();
-    this.say("typing.start", { c: this.#c });
+    this.#next = setTimeout(() => this.#start(), AGAIN_MS);
+    this.say("typing.start", { c: this.#c, kind: "text" });
   }
 }

@@ -1,4 +1,6 @@
 // The messages of one conversation: pages and pushes go in, a list in order comes out. No page, no socket, no clock.
+const FIRST = 5; // of those who reacted, that a message names
+
 export class MessageList {
   loaded = false;
   prev = undefined; // `before` of the page in front; undefined: there is none
@@ -42,6 +44,18 @@ export class MessageList {
     }
     this.#meanwhile.forEach((push) => this.#fold(push));
     if (--this.#asked === 0) this.#meanwhile = [];
+  }
+
+  // One message, as the server has it.
+  renewed(message) {
+    if (message) this.#messages.set(message.id, message);
+    this.page();
+  }
+
+  // Of many who reacted only the first five are known: whether one of them has gone, and who comes after them is not known here.
+  lacks({ id, emoji }) {
+    const { count = 0, users = [] } = this.get(id)?.reactions?.[emoji] ?? {};
+    return users.length < Math.min(FIRST, count);
   }
 
   // All of it is to be loaded anew.

@@ -29,20 +29,22 @@ export class Outbox {
     return this.#acts.filter(({ state }) => state !== "failed").length;
   }
 
+  // What has failed is said again, as the same act; behind what waits.
   retry(id) {
-    this.#change(id, (act) => Object.assign(act, { state: "waiting", tries: 0 }));
-    this.pump();
+    const act = this.#failed(id);
+    return act && this.#remove(act) ? this.put(act) : undefined;
   }
 
   discard(id) {
-    this.#change(id, (act) => this.#remove(act));
+    this.#remove(this.#failed(id));
+    this.told.changed();
   }
 
   // The push of a message is as good as the answer.
-  seen(id) {
+  seen({ id, seq, n, sent_at }) {
     const act = this.#acts.find(({ m, p }) => m === "message.send" && p.id === id);
     if (act) this.#remove(act);
-    act?.done({ id });
+    act?.done({ id, seq, n, sent_at });
   }
 
   pump() {
@@ -90,9 +92,8 @@ export class Outbox {
     }, wait));
   }
 
-  #change(id, change) {
-    this.#acts.filter(({ p, state }) => p.id === id && state === "failed").forEach(change);
-    this.told.changed();
+  #failed(id) {
+    return this.#acts.find(({ p, state }) => p.id === id && state === "failed");
   }
 
   #remove(act) {

@@ -124,7 +124,7 @@ export class Phone {
 
   #writing() {
     return {
-      key: (text) => (text.trim() ? this.client.keys.pressed(this.#shown) : this.client.keys.stop()),
+      key: (text) => this.client.typed(this.#shown, text),
       send: (text, reply) => this.send(text, reply),
       edit: (message, text) => text !== message.text && this.client.act("message.edit", { c: this.#shown, id: message.id, text }),
       editLast: () => this.#editLast(),

@@ -20,9 +20,10 @@ function inRoom(client, room, push) {
   room.apply(push);
   client.chats.apply(push);
   if (t === "message.new") {
-    client.outbox.seen(p.id);
+    client.outbox.seen(p);
     if (p.sender !== client.me) client.receipts.delivered(c, push.s);
   }
+  if (t === "reaction.removed" && room.list.lacks(p)) client.upkeep.renew(room, p.id);
   if (MEMBERS.has(t) && room.state === "in_room") client.upkeep.contacts.meet(c);
 }
 
@@ -54,7 +55,8 @@ const EPHEMERAL = {
   "conversation.watching": (client, told, c) => client.upkeep.watching(c, told),
   "notice.message": (client, notice, c) => {
     if (notice.sender !== client.me) client.receipts.delivered(c, notice.seq);
-    if (client.chats.noticed(c, notice)) client.upkeep.listSoon();
+    client.chats.noticed(c, notice, client.now());
+    client.upkeep.listSoon();
   },
   heads: (client, { epoch, conversations }) => {
     for (const [c, head] of Object.entries(conversations)) compare(client, c, head, epoch);
@@ -68,6 +70,7 @@ function pointer(client, name, c, user, seq) {
 
 function compare(client, c, head, epoch) {
   const stream = c === "me" ? client.personal : client.rooms.get(c)?.stream;
-  const isBehind = () => stream?.seq !== undefined && (stream.epoch !== epoch || stream.seq < head);
-  if (isBehind()) setTimeout(() => isBehind() && client.upkeep.repair(c), PATIENCE_MS);
+  const isBehind = () => stream?.seq !== undefined && stream.seq < head;
+  if (stream && stream.epoch !== epoch) client.upkeep.repair(c);
+  else if (isBehind()) setTimeout(() => isBehind() && client.upkeep.repair(c), PATIENCE_MS);
 }

@@ -91,7 +91,8 @@ const ABOUT = {
     const changed = { ...room.conversation, ...fields };
     room.conversation = Object.fromEntries(Object.entries(changed).filter(([, value]) => value !== null));
   },
-  "conversation.frozen": (room, { frozen }) => (room.conversation = { ...room.conversation, frozen }),
+  "conversation.frozen": (room, { frozen }) => (room.conversation = { ...room.conversation, frozen: frozen || undefined }),
+  "member.updated": (room, { user, role }) => user === room.me && Object.assign(room, { role }),
   "conversation.deleted": (room) => Object.assign(room, { state: "left", error: "not_found" }),
   "member.removed": (room, { user }) => user === room.me && Object.assign(room, { state: "left", error: "not_a_member" }),
 };

@@ -1,5 +1,5 @@
 // Tokens for one user. A real application asks its own backend, which knows who somebody is; `caas dev` gives them to whoever asks.
-const EARLY = 0.8; // of a token's life, then it is refreshed
+const EARLY_MS = 60_000; // so long before a token ends there is a fresh one
 
 export class Tokens {
   #made; // {token, refresh_token, expires_at} as the server made them
@@ -15,7 +15,7 @@ export class Tokens {
 
   // Milliseconds until there should be a fresh one; `now` as the server's clock shows it.
   left(now) {
-    return Math.max(1000, (this.#made.expires_at - now) * EARLY);
+    return Math.max(1000, this.#made.expires_at - now - EARLY_MS);
   }
 
   async renew() {

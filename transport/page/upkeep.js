@@ -3,6 +3,7 @@ import { Contacts } from "./contacts.js";
 import { take } from "./pushes.js";
 
 const PAGE = 50;
+const MOST = 200; // conversations in one `resume`; the rest is watched again from where it was
 const SOON_MS = 500; // so long after the last news of other conversations the list is asked for: what it counts is stored a moment later
 const LATEST_MS = 2000; // and so long after the first
 const AGAIN_MS = 500;
@@ -17,7 +18,7 @@ export class Upkeep {
 
   // What was seen last of each conversation: `resume` of the next hello.
   seen() {
-    const rooms = [...this.client.rooms].filter(([, { state, stream }]) => state === "in_room" && stream.seq !== undefined);
+    const rooms = [...this.client.rooms].filter(([, { state, stream }]) => state === "in_room" && stream.seq !== undefined).slice(0, MOST - 1);
     const me = this.client.personal.seq === undefined ? [] : [["me", this.client.personal.seen]];
     return Object.fromEntries([...me, ...rooms.map(([c, { stream }]) => [c, stream.seen])]);
   }
@@ -27,7 +28,7 @@ export class Upkeep {
     if (r.me.gap) this.#missed("me", r.me);
     this.client.personal.begin(r.me);
     for (const [c, told] of Object.entries(r.conversations)) this.watching(c, told);
-    for (const [c, { state }] of this.client.rooms) if (state === "joining") this.watch(c);
+    for (const [c, { state }] of this.client.rooms) if (state === "joining" || (state === "in_room" && !r.conversations[c])) this.watch(c);
     this.list();
     this.contacts.blocks();
     this.client.receipts.flush();
@@ -62,6 +63,13 @@ export class Upkeep {
     const page = await this.client.connection.ask("message.list", { c: room.id, limit: PAGE, ...p }).catch((e) => ({ e }));
     room.list.page(page);
     if (page.e?.retryable && page.e.code !== "disconnected") setTimeout(() => room.list.loaded || this.page(room), AGAIN_MS);
+    this.client.told.changed();
+  }
+
+  async renew(room, id) {
+    room.list.asking();
+    const r = await this.client.connection.ask("message.get", { c: room.id, id }).catch(() => undefined);
+    room.list.renewed(r?.message);
     this.client.told.changed();
   }
 
