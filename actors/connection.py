@@ -17,6 +17,7 @@ from actors.lazily import NOTHING, begun
 from actors.messages import Submit
 from actors.onlookers import Onlooker
 from actors.rates import Standing, TenantRates
+from actors.refusing import explained
 from actors.standing import Closed, Desk, Expired, Frames, Message, NoHello, Revoke, Socket, Tick
 from actors.watching import Watching, watched_reply
 from protocol.closing import BAD_FRAME, GOING_AWAY, NO_HELLO, PROTOCOL, REVOKED, TOKEN_EXPIRED, TOKEN_INVALID, TOO_MANY, Closing
@@ -101,7 +102,7 @@ class Connection(Actor[Message]):
     async def stopped(self, exit: Exit) -> None:
         """Let go of what it watches."""
         if exit.error is not None:
-            self._socket.outbox.close(1011, "internal")
+            self.close(_FAILED)
         self._lanes.close()
         if self._watching is not None and self.scope is not None:
             self._watching.close()
@@ -303,11 +304,10 @@ class Connection(Actor[Message]):
     def refuse(self, command: Command, error: Exception | None) -> None:
         """Refuse a command."""
         self._open.discard(command.i)
-        if not isinstance(error, Refused):
-            refused = Refused("timeout") if isinstance(error, trio.TooSlowError) else Refused("internal")
+        refused = None if error is None else explained(error)
+        if refused is None:
+            refused = Refused("internal")
             _log.error("%s failed in %s", command.m, self.name, exc_info=error)
-        else:
-            refused = error
         if command.i and not self.closed:
             self._requests += 1
             self.send({"i": command.i, "e": refused.to_wire(f"{self.name}-{self._requests}")})
@@ -440,8 +440,14 @@ def _lane(command: Command) -> str:
 
 
 def _closing_for(error: Exception) -> Closing:
-    if isinstance(error, Refused) and error.retryable and error.code != "too_many":
+    refused = explained(error) or Refused("internal")
+    if refused.code == "internal":
+        return _FAILED
+    if refused.retryable and refused.code != "too_many":
         return GOING_AWAY  # nothing is wrong with the client: it may come again
-    code = error.code if isinstance(error, Refused) else ""
-    return {"token_expired": TOKEN_EXPIRED, "token_invalid": TOKEN_INVALID, "too_many": TOO_MANY}.get(code, PROTOCOL)
+    return {"token_expired": TOKEN_EXPIRED, "token_invalid": TOKEN_INVALID, "too_many": TOO_MANY}.get(refused.code, PROTOCOL)
+
+
+_FAILED = Closing(1011, "internal")
+"""Something is wrong with us: RFC 6455's code, at which a client comes again."""
 

@@ -3,18 +3,16 @@
 import logging
 from typing import Any, Final
 
-import trio
 from quart import Response, request
 from werkzeug.exceptions import HTTPException
 
+from actors.refusing import explained
 from protocol.codec import write
 from protocol.errors import CODES, Refused
 from protocol.limits import FRAME
-from storage.ports.errors import OutcomeUnknown, StorageAway, StorageError, StorageFull
 
 _log = logging.getLogger("rest")
 
-_STORAGE: dict[type[StorageError], str] = {StorageFull: "storage_full", StorageAway: "unavailable", OutcomeUnknown: "timeout"}
 NO_ROUTE: Final = "There is no such route. REST is at `/api/v1`, to read and to try at `/docs`; WebSocket is at `/ws`."
 _HTTP = {
     404: ("not_found", NO_ROUTE),
@@ -48,14 +46,10 @@ def problem(refused: Refused, request_id: str, status: int = 0) -> Response:
 
 def problem_of(error: Exception, request_id: str) -> Response:
     """The response for whatever ended a request. What nobody foresaw is logged, and told only as `internal`."""
-    if isinstance(error, Refused):
-        return problem(error, request_id)
     if isinstance(error, HTTPException):
         return _of_http(error, request_id)
-    if (code := next((code for kind, code in _STORAGE.items() if isinstance(error, kind)), None)) is not None:
-        return problem(Refused(code), request_id)
-    if isinstance(error, trio.TooSlowError):
-        return problem(Refused("timeout"), request_id)
+    if (refused := explained(error)) is not None:
+        return problem(refused, request_id)
     _log.error("request failed", extra={"request_id": request_id}, exc_info=error)
     return problem(Refused("internal"), request_id)
 

@@ -8,6 +8,7 @@ import pytest
 import trio
 
 from services.rates.model import Policy
+from storage.ports.errors import OutcomeUnknown, StorageAway
 from tests.actors.world import T0, Client, World, new_id, open_world
 
 pack = msgspec.msgpack.encode
@@ -307,3 +308,32 @@ async def test_an_answer_that_cannot_be_made_does_not_block_what_comes_behind_it
     behind = alice.say("conversation.sync", c="g", after=0)
     assert len((await alice.reply(behind))["r"]["entries"]) == 2
     assert "a bug in the making of an answer" in caplog.text
+
+
+FAILURES = [(StorageAway("away"), "unavailable"), (OutcomeUnknown("?"), "timeout"), (trio.TooSlowError(), "timeout"),
+            (RuntimeError("a bug"), "internal")]
+
+
+@pytest.mark.parametrize(("failure", "code"), FAILURES, ids=[code for _, code in FAILURES])
+async def test_what_fails_under_a_command_is_told_by_its_code(world: World, autojump_clock: object, failure: Exception, code: str) -> None:
+    alice = await group(world)
+
+    async def failing(scope: object, params: object) -> Any:
+        raise failure
+
+    table = alice.worker.assembly.table
+    table["conversation.get"] = msgspec.structs.replace(table["conversation.get"], call=failing)
+    refused = await alice.ask("conversation.get", c="g")
+    assert (refused["error"], refused["retryable"]) == (code, code != "internal")
+
+
+@pytest.mark.parametrize(("failure", "code"), FAILURES, ids=[code for _, code in FAILURES])
+async def test_a_hello_that_we_fail_lets_the_client_come_again(world: World, autojump_clock: object, failure: Exception, code: str) -> None:
+    client = Client(world.workers["w1"])
+
+    async def failing(token: str) -> Any:
+        raise failure
+
+    client.worker.connections._desk.greeter.authenticate = failing
+    assert (await client.ask("hello", token="alice"))["error"] == code
+    assert client.closed_with == (1011 if code == "internal" else 4400)
