@@ -11,6 +11,7 @@ app = App(name="caas", version=__version__, help="Chat as a service, self-hosted
 app.command("caas.apps:app", name="app", help="Applications: the tenants of this set-up.")
 app.command("caas.keys:app", name="keys", help="An application's secret keys, and the keys it signs user tokens with.")
 app.command("caas.tokens:token", name="token", help="Print a user token and a refresh token, to try things out.")
+app.command("caas.chat:chat", name="chat", help="Chat in the terminal, as a user: beside `caas dev`, or with the secret key of an application.")
 app.command("caas.doctor:doctor", name="doctor", help="Look whether everything here is fit to serve, and say what to mend.")
 
 

@@ -1,0 +1,1 @@
+"""`caas chat`: a terminal client, on the asyncio face and Textual."""
