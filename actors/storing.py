@@ -5,7 +5,8 @@ A partition's stored place only moves over rows whose verdict is known. Where no
 
 import logging
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from itertools import takewhile
 from typing import Protocol
 
 import trio
@@ -20,7 +21,7 @@ from services.kinds import Kinds
 from services.scope import Scope
 from storage.ports.documents import Documents
 from storage.ports.entry import Entry, Place, decode_entry
-from storage.ports.errors import StorageError
+from storage.ports.errors import StorageError, Unwritable
 from storage.ports.log import Accepted, Change, Log, Row, Storing
 
 _log = logging.getLogger("actors.storing")
@@ -138,38 +139,61 @@ class Storer:
 
     async def _round(self) -> None:
         await self._fold_alone()
-        step, steps = self._gathered()
-        if not step.places:
-            return
+        slots = self._decided()
         try:
             with trio.fail_after(BEHIND_S):
-                await self._log.store(await self._amended(step, steps) if steps else step)
+                await self._store(slots)
+        except Unwritable:
+            await self._set_apart(slots)
         except (StorageError, trio.TooSlowError) as error:
             _log.warning("storing cannot go on and tries again: %r", error)
             await trio.sleep(RETRY_S)
-            return
-        self._stored(step)
 
-    def _gathered(self) -> tuple[Storing, list[Step]]:
-        """One step: of each partition as many rows as have a verdict, from the first on; and what they amend."""
+    def _decided(self) -> list[Slot]:
+        """Of each partition as many rows as have a verdict, from the first on."""
+        return [slot for queue in self._queues.values() for slot in takewhile(_is_known, queue.slots)]
+
+    async def _store(self, slots: Sequence[Slot]) -> None:
+        step, steps = self._gathered(slots)
+        if step.places:
+            await self._log.store(await self._amended(step, steps) if steps else step)
+            self._stored(step)
+
+    async def _set_apart(self, slots: Sequence[Slot]) -> None:
+        """One by one: an entry whose documents cannot be kept is stored without them. It stays in the log as it is, and closes nothing."""
+        try:
+            for slot in slots:
+                with trio.fail_after(BEHIND_S):
+                    await self._store_alone(slot)
+        except (StorageError, trio.TooSlowError) as error:
+            _log.warning("storing cannot go on and tries again: %r", error)
+            await trio.sleep(RETRY_S)
+
+    async def _store_alone(self, slot: Slot) -> None:
+        try:
+            await self._store([slot])
+        except Unwritable as error:
+            _log.critical("what follows from the entry at %s cannot be stored, and is left out: %s", tuple(slot.row.place), error)
+            slot.changes, slot.step = (), None
+            await self._store([slot])
+
+    def _gathered(self, slots: Iterable[Slot]) -> tuple[Storing, list[Step]]:
+        """One step of these rows, and what they amend."""
         steps: list[Step] = []
         cleared: list[tuple[str, str, int]] = []
         entries: list[Accepted] = []
         changes: dict[tuple[str, str, str], Change] = {}
         heads: dict[tuple[str, str], Change] = {}
         places: dict[int, Place] = {}
-        for partition, queue in self._queues.items():
-            for slot in queue.slots:
-                if not slot.known:
-                    break
-                places[partition] = slot.row.place
-                if slot.accepted is not None and slot.head is not None:
-                    entries.append(slot.accepted)
-                    changes.update(((change.tenant, change.collection, change.key), change) for change in slot.changes)
-                    heads[slot.head.tenant, slot.head.key] = slot.head
-                    cleared += slot.cleared
-                    if slot.step is not None:
-                        steps.append(slot.step)
+        for slot in slots:
+            places[slot.row.partition] = slot.row.place
+            if slot.accepted is not None and slot.head is not None:
+                entries.append(slot.accepted)
+                changes.update(((change.tenant, change.collection, change.key), change) for change in slot.changes)
+                heads[slot.head.tenant, slot.head.key] = slot.head
+                cleared += slot.cleared
+                if slot.step is not None:
+                    steps.append(slot.step)
         return Storing(entries, list(changes.values()), list(heads.values()), places, cleared), steps
 
     async def _amended(self, step: Storing, steps: list[Step]) -> Storing:
@@ -229,6 +253,10 @@ class Storer:
     def _pass_over(self, slot: Slot) -> None:
         self._known += not slot.known
         slot.known = True
+
+
+def _is_known(slot: Slot) -> bool:
+    return slot.known
 
 
 def _key(row: Row) -> Key:

@@ -9,6 +9,10 @@ _FULL = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_SHMSIZE})
 _SYNC = frozenset({sqlite3.SQLITE_IOERR_FSYNC, sqlite3.SQLITE_IOERR_DIR_FSYNC})
 
 
+CONTENT = (TypeError, ValueError, OverflowError)
+"""What Python and msgpack say of a value that cannot be written: half a surrogate pair, an integer of 2**64."""
+
+
 class Fatal(Exception):
     """The disk can no longer be trusted, or this program's idea of the file is wrong: the worker must end."""
 

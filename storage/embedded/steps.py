@@ -31,7 +31,7 @@ class Step(NamedTuple):
 
 
 def prepare_step(storing: Storing) -> Step:
-    """Raises TypeError for a document that msgpack cannot hold."""
+    """Raises Unwritable for a document that msgpack cannot hold."""
     return Step(storing, [pack(change) for change in storing.changes], [pack(change) for change in storing.heads])
 
 

@@ -5,11 +5,13 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from storage.embedded.database import Settings
+from storage.embedded.errors import CONTENT
 from storage.embedded.indexing import INDEX, encode, index_rows
 from storage.embedded.numbers import Numbers
 from storage.embedded.statements import write_rows
 from storage.ports.documents import INDEXES
 from storage.ports.entry import Place
+from storage.ports.errors import Unwritable
 from storage.ports.log import Change
 
 _PUT = "INSERT INTO documents (collection, key, generation, offset, item, doc)"
@@ -30,8 +32,12 @@ class Packed(NamedTuple):
 
 
 def pack(change: Change) -> Packed:
-    """Raises TypeError for what msgpack cannot hold."""
-    return Packed(change.tenant, change.collection, change.key, None if change.doc is None else encode(change.doc), change.place)
+    """Raises Unwritable for what msgpack cannot hold."""
+    try:
+        data = None if change.doc is None else encode(change.doc)
+    except CONTENT as error:
+        raise Unwritable(f"a document cannot be kept: {error}") from error
+    return Packed(change.tenant, change.collection, change.key, data, change.place)
 
 
 class Transaction:

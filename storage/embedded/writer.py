@@ -16,12 +16,12 @@ from typing import Any, NamedTuple
 import trio
 
 from storage.embedded.database import Settings, connect
-from storage.embedded.errors import Fatal, is_busy, is_sync, of_write
+from storage.embedded.errors import CONTENT, Fatal, is_busy, is_sync, of_write
 from storage.embedded.folder import FileLock, Folder
 from storage.embedded.statements import write_rows
 from storage.embedded.transaction import Transaction
 from storage.embedded.waiting import Append, Batch, Waiting
-from storage.ports.errors import OutcomeUnknown, StorageError, StorageFull
+from storage.ports.errors import OutcomeUnknown, StorageError, StorageFull, Unwritable
 from storage.ports.log import Row
 
 LOOK_S = 0.1
@@ -149,10 +149,17 @@ class Writer:
             last = transaction.connection.execute(_LAST).fetchone()[0]
             foreign = self._foreign(self._seen) if last > self._seen else []
             own = self._insert(batch.appends, last)
-            results = [work.run(transaction) for work in batch.works]
+            results: list[Any] = []
+            for work in batch.works:
+                results.append(work.run(transaction))  # noqa: PERF401 - how many there are says which one failed
             transaction.commit()
         except sqlite3.Error as error:
             return Handed(verdicts=_refusals(batch, self._undo(error, batch)))
+        except CONTENT as error:  # of one work: the others have their way without it
+            transaction.rollback()
+            culprit, others = batch.works[len(results)], [work for at, work in enumerate(batch.works) if at != len(results)]
+            self._hand(Handed(verdicts=[partial(culprit.done, None, Unwritable(f"this cannot be written: {error}"))]))
+            return self._write(Batch(batch.appends, others))
         self._seen, self.commits = last + sum(len(append.record.entries) for append in batch.appends), self.commits + 1
         verdicts: list[Callable[[], None]] = [partial(append.done, None) for append in batch.appends]
         verdicts += [partial(work.done, result, None) for work, result in zip(batch.works, results, strict=True)]

@@ -13,7 +13,7 @@ import msgspec
 from storage.memory.weather import Calm, Weather
 from storage.ports.documents import Document, Held, Index, declared
 from storage.ports.entry import NOWHERE, Place, without_body
-from storage.ports.errors import Damaged, StorageFull
+from storage.ports.errors import Damaged, StorageFull, Unwritable
 from storage.ports.log import Accepted, Change, Loaded, Record, Row, Stored, StoredRow, Storing
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -81,6 +81,8 @@ class Store:
     def store(self, step: Storing) -> None:
         """One step of storing, all of it. Raises StorageFull."""
         self._needs_room()
+        for change in (*step.changes, *step.heads):
+            _check(change)
         before = dict(self.places)
         for entry in sorted(step.entries, key=lambda entry: entry.row.place):
             if entry.row.place > before.get(entry.row.partition, NOWHERE):
@@ -95,6 +97,7 @@ class Store:
     def change(self, change: Change) -> bool:
         """Write a document, or its end, if what is there is earlier. Raises StorageFull."""
         self._needs_room()
+        _check(change)
         return self._change(change)
 
     def held(self, tenant: str, collection: str, keys: Iterable[str]) -> list[Held]:
@@ -186,6 +189,13 @@ class Store:
             known.kept[seq] = kept._replace(row=kept.row._replace(data=without_body(kept.row.data)))
         except Damaged:
             return
+
+
+def _check(change: Change) -> None:
+    try:
+        _encode((change.key, change.doc))
+    except (TypeError, ValueError, OverflowError) as error:
+        raise Unwritable(f"a document cannot be kept: {error}") from error
 
 
 def _indexed(index: Index, doc: Document) -> bool:

@@ -4,6 +4,7 @@ StorageError
 ├── StorageFull      the disk (or the log's allowance) is full: nothing was written; reading goes on
 ├── StorageAway      it cannot be reached or is behind: nothing was written; try again
 ├── OutcomeUnknown   it may or may not have been written: repeat with the same id
+├── Unwritable       its content cannot be kept: nothing was written, and a repeat does not help
 └── Damaged          a record's checksum does not fit: reported, never skipped in silence, never renumbered
 """
 
@@ -22,6 +23,10 @@ class StorageAway(StorageError):
 
 class OutcomeUnknown(StorageError):
     """It may have been written. Whoever asks again must ask with the same id."""
+
+
+class Unwritable(StorageError):
+    """What was to be written cannot be kept as it is. Nothing of the request was written, and nothing else suffered by it."""
 
 
 class Damaged(StorageError):

@@ -130,7 +130,8 @@ class Log(Entries, Protocol):
         ...
 
     async def store(self, step: Storing) -> None:
-        """Write one step of storing; durable when it returns. Only forward: a repeat, or a ghost's late step, does nothing."""
+        """Write one step of storing; durable when it returns. Only forward: a repeat, or a ghost's late step, does nothing.
+        Raises Unwritable for a document that cannot be kept: then nothing of the step was written."""
         ...
 
     async def load(self, scope: Tenanted, conversation: str, partition: int) -> Loaded:

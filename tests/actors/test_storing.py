@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import NamedTuple
 
+import pytest
 import trio
 
 from actors.keys import Key
@@ -20,7 +21,7 @@ from storage.memory.backend import MemoryBackend
 from storage.memory.log import MemoryLog
 from storage.ports.entry import NOWHERE, Place, decode_entry
 from storage.ports.errors import StorageAway
-from storage.ports.log import Loaded, Row, Storing
+from storage.ports.log import Change, Loaded, Row, Storing
 from tests.contracts.data import ONE, accept, append, entry, head, record
 
 PARTS = parts_of(KINDS)
@@ -223,3 +224,24 @@ async def test_whoever_finds_a_part_later_than_the_head_reads_both_again(autojum
         assert (log.reads, list(read.fold.members)) == (4, ["u"])
 
 
+async def test_one_entry_whose_documents_cannot_be_kept_closes_nothing(autojump_clock: object, caplog: pytest.LogCaptureFixture) -> None:
+    class Spoilt(Rooms):
+        """The third row changes a document that nobody can write."""
+
+        def deliver(self, key: Key, rows: Sequence[Row]) -> None:
+            for row in rows:
+                fold = self.folds.setdefault(key, Fold(PARTS))
+                said = decode_entry(row.data)
+                outcome = fold.apply(said, row.place)
+                good, bad = (Change(row.tenant, "things", name, {"n": n}, row.place) for name, n in (("good", outcome.seq), ("bad", 2**70)))
+                self.storer.decided(fold, row, said, outcome._replace(changes=[bad] if outcome.seq == 3 else [good]))
+
+    async with open_desk(rooms=Spoilt()) as desk:
+        await desk.reader.assign([PARTITION])
+        await tell(desk, *range(1, 6))
+        await trio.sleep(3)
+        assert [row.seq for row in await desk.backend.log.entries(ONE, "c", 0, 99, 99)] == [1, 2, 3, 4, 5]
+        assert desk.storer.waiting() == 0
+        found = await desk.backend.documents.get_many(ONE, "things", ["good", "bad"])
+        assert {key: held.doc for key, held in found.items()} == {"good": {"n": 5}}
+        assert "cannot be stored" in caplog.text

@@ -6,7 +6,8 @@ import trio
 
 from storage.ports.documents import Held, version
 from storage.ports.entry import Place
-from tests.contracts.data import ONE, OTHER, Data
+from storage.ports.errors import Unwritable
+from tests.contracts.data import ONE, OTHER, Backend, Data, append, follow, record
 
 
 async def what_was_put_can_be_got(data: Data) -> None:
@@ -206,3 +207,21 @@ async def tenants_with_identical_keys_never_see_each_other(data: Data) -> None:
         assert await node.documents.delete(ONE, "users", "k", version(2))
         assert await node.documents.get(OTHER, "users", "k") == Held("k", {"external_id": "e", "canary": True}, version(9))
         assert [held.key for held in await node.documents.find(OTHER, "users", "external", ["e"])] == ["k"]
+
+
+async def what_cannot_be_kept_is_refused_and_nobody_else_suffers(data: Data) -> None:
+    async with data() as node:
+        await follow(node.log, 3)
+        async with trio.open_nursery() as nursery:
+            for number in range(20):
+                nursery.start_soon(node.documents.put, ONE, "things", f"good {number}", {"number": number}, version(1))
+                nursery.start_soon(_refused, node, f"half a pair \ud800 {number}", {"number": number})
+                nursery.start_soon(_refused, node, f"too large {number}", {"number": 2**70})
+            assert await append(node.log, record(1)) == [None]
+        assert len(await node.documents.get_many(ONE, "things", [f"good {number}" for number in range(20)])) == 20
+        assert await node.documents.get_many(ONE, "things", [f"too large {number}" for number in range(20)]) == {}
+
+
+async def _refused(node: Backend, key: str, doc: dict[str, object]) -> None:
+    with pytest.raises(Unwritable):
+        await node.documents.put(ONE, "things", key, doc, version(1))

@@ -2,9 +2,11 @@
 
 from itertools import pairwise
 
+import pytest
 import trio
 
 from storage.ports.entry import NOWHERE, Place, decode_entry
+from storage.ports.errors import Unwritable
 from storage.ports.log import Change, Record, Row, Storing
 from tests.contracts.data import ONE, OTHER, Data, Scope, accept, append, entry, follow, head, op, read, record, silent, step, stored
 
@@ -414,3 +416,18 @@ async def keys_of_several_parts_do_not_run_together(data: Data) -> None:
         for number, (tenant, conversation) in enumerate(pairs, 1):
             rows = await node.log.entries(Scope(tenant), conversation, 0, 9, 9)
             assert [decode_entry(row.data).op for row in rows] == [op(number)]
+
+
+async def a_step_that_cannot_be_kept_is_refused_whole(data: Data) -> None:
+    async with data() as node:
+        await follow(node.log, 3)
+        await append(node.log, record(1, 2))
+        rows = await read(node.log, 2)
+        good = step(rows)
+        for doc, key in (({"number": 2**70}, "k"), ({"number": 1}, "half a pair \ud800")):
+            with pytest.raises(Unwritable):
+                await node.log.store(good._replace(changes=[Change(ONE.tenant, "things", key, doc, rows[-1].place)]))
+        assert await node.log.entries(ONE, "c", 0, 99, 99) == []
+        assert await node.log.stored_places() == {}
+        await node.log.store(good)
+        assert [row.seq for row in await node.log.entries(ONE, "c", 0, 99, 99)] == [1, 2]
