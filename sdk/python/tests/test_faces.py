@@ -5,7 +5,7 @@ import time
 from pathlib import Path
 
 import pytest
-from caas_sdk import CaasError, Disconnected, Message, TimedOut, create_session
+from caas_sdk import CaasError, Disconnected, Message, TimedOut
 from caas_sdk.client import socket_url
 from conftest import SECRET, Cable, Face, untrusting
 
@@ -213,8 +213,6 @@ def test_over_tls(tmp_path: Path, face: Face) -> None:
     issued.private_key_and_cert_chain_pem.write_to_path(tmp_path / "server.pem")
 
     async def story(face: Face) -> None:
-        token = create_session(face.base, SECRET, "alice")
-        del token
         async with face.client("alice", secure, ssl_context=untrusting(), token=lambda: token_over_tls(secure)) as alice:
             assert (await alice.messages.send("lobby", "sealed")).seq > 1
 

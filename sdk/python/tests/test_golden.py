@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from behaviour_runner import Runner
 from caas_sdk import codec
-from caas_sdk.core.core import ACTS
+from caas_sdk.core.commands import ACTS
 
 VECTORS = Path(__file__).parents[3] / "protocol" / "vectors"
 PUSHES = sorted((VECTORS / "frames").glob("push.*.json"))

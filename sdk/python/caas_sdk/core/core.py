@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from caas_sdk import codec, protocol
+from caas_sdk.core.commands import id_field, kind_of, measure
 from caas_sdk.core.connection import Connection, Step
 from caas_sdk.core.letters import show
 from caas_sdk.core.message import Message
@@ -18,13 +19,6 @@ from caas_sdk.core.typing import Keys, Place
 from caas_sdk.errors import CaasError, Disconnected, from_wire
 from caas_sdk.ids import make_id
 
-ACTS = frozenset({
-    "conversation.create", "conversation.update", "conversation.freeze", "conversation.join", "conversation.leave", "conversation.delete",
-    "member.add", "member.remove", "member.update", "message.edit", "message.delete", "reaction.add", "reaction.remove",
-    "message.pin", "message.unpin", "user.update", "user.block", "user.unblock",
-})
-"""Commands that change something durable, besides `message.send`, whose id is its `op`."""
-_FLEETING = frozenset({"typing.start", "typing.stop"})
 _UNANSWERED_S = 60.0
 """A command that flies so long was lost by whoever is at the other end: another connection may do better."""
 
@@ -62,9 +56,9 @@ class Core:
     def request(self, command: str, p: Mapping[str, Any], now: float) -> Call:
         """Ask the server for something, under any name of a command. Raises CaasError for what cannot be sent at all."""
         name = protocol.canonical(command)
-        call = Call(name, dict(p), _kind(name))
+        call = Call(name, dict(p), kind_of(name))
         self._identify(call, now)
-        self._measure(call)
+        measure(call, self.limits)
         self._begin(call, now)
         self._flush(now)
         return call
@@ -264,6 +258,8 @@ class Core:
         if "e" in frame:
             return self._step(self.connection.refused(from_wire(frame["e"]), now), now)
         r = frame["r"]
+        if self.state.me not in ("", r["user"]["id"]):  # what is known, and waits to be sent, is somebody else's
+            return self._step(self.connection.log_out("another_user"), now)
         self.limits |= r.get("limits") or {}
         off_ms = r["server_time"] - self.server_ms(now)
         self._base_ms += off_ms
@@ -356,30 +352,17 @@ class Core:
         return call
 
     def _identify(self, call: Call, now: float) -> None:
-        if call.is_message:
-            call.p.setdefault("id", self._new_id(now))
-        elif call.command in ACTS:
-            call.p.setdefault("op", self._new_id(now))
+        if field := id_field(call):
+            call.p.setdefault(field, self._new_id(now))
 
     def _identify_anew(self, now: float) -> None:
         """Ids that were made by a clock that went wrong, of calls that were never sent."""
         for call in self.outbox.unsent():
+            field = id_field(call)
+            old, call.p[field] = call.p[field], self._new_id(now)
             if call.is_message:
-                old, call.p["id"] = call.p["id"], self._new_id(now)
                 self.state.letters.renamed(old, call.p["id"])
                 self.state.touch(call.p["c"])
-            else:
-                call.p["op"] = self._new_id(now)
-
-    def _measure(self, call: Call) -> None:
-        after = {"after": call.p["id"]} if call.is_message else {}
-        try:
-            call.size = len(codec.encode({"i": 2**32 - 1, "m": call.command, "p": {**call.p, **after}}))
-        except (TypeError, ValueError, OverflowError) as error:
-            raise CaasError("bad_request", f"`{call.command}` cannot be encoded: {error}") from error
-        if call.size > self.limits["frame"]:
-            raise CaasError("too_large", f"`{call.command}` takes {call.size} bytes, and a frame {self.limits['frame']} at most",
-                            limit={"name": "frame", "max": self.limits["frame"], "got": call.size})
 
     def _new_id(self, now: float) -> str:
         return make_id(self.server_ms(now), self._entropy(10))
@@ -395,9 +378,3 @@ class Core:
         for state, reason, wait_s in self.connection.changes:
             self._outputs.append(Tell("state", StateChange(state, reason, wait_s)))
         self.connection.changes.clear()
-
-
-def _kind(command: str) -> Kind:
-    if command in ACTS or command == "message.send":
-        return "act"
-    return "fleeting" if command in _FLEETING else "read"

@@ -61,10 +61,10 @@ class Inbox:
             if item["conversation"]["id"] not in self._gone:
                 self._put(item)
 
-    def clear(self) -> None:
-        """What is known is out of date."""
+    def anew(self) -> None:
+        """What is known is out of date: where it was loaded, it is loaded anew."""
         self.rows.clear()
-        self.stale = self.loaded = False
+        self.stale = self.loaded
 
     def messaged(self, c: str, message: Mapping[str, Any], me: str, at: int) -> None:
         """A message arrived in a conversation that one watches."""

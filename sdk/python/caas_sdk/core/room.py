@@ -36,6 +36,10 @@ class Room:
         self.read: dict[str, int] = {}
         self.delivered: dict[str, int] = {}
 
+    def belongs_to(self, me: str) -> None:
+        """Who one is, which a room that was wanted before the first `hello` does not know."""
+        self.me = self.timeline.me = me
+
     def entered(self, watched: Mapping[str, Any]) -> bool:
         """The reply to `conversation.watch`, or what `hello` says of it. Whether history has to be loaded anew."""
         self.state, self.error = "in_room", ""

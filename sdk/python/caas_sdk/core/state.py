@@ -8,22 +8,23 @@ from typing import Any
 
 from caas_sdk import protocol
 from caas_sdk.core import letters as written
+from caas_sdk.core.catching_up import Ask, CatchingUp
 from caas_sdk.core.inbox import Inbox
 from caas_sdk.core.letters import Letters
 from caas_sdk.core.message import Message
-from caas_sdk.core.outbox import Call, Kind
+from caas_sdk.core.outbox import Call
 from caas_sdk.core.outputs import Event
 from caas_sdk.core.pointers import Pointers
+from caas_sdk.core.results import RESULTS
 from caas_sdk.core.room import Room
 from caas_sdk.core.stream import Stream
-from caas_sdk.errors import RETRYABLE, CaasError, Disconnected
+from caas_sdk.errors import RETRYABLE, Disconnected
 
 ME = "me"
 _HISTORY = 50
 _LIST_EVERY_S = 2.0
 """The list of conversations is asked for anew at most so often."""
 
-Ask = Callable[[str, dict[str, Any], Kind], Call]
 Tell = Callable[[str, Any], None]
 
 
@@ -42,7 +43,7 @@ class State:
         self.watching: dict[str, None] = {}
         """Users whose presence is watched."""
         self.changed: set[str] = set()
-        self._behind: dict[str, tuple[int, float]] = {}
+        self.catching_up = CatchingUp(ask, stream=self._stream, apply=self._durable, missed=self._missed, refuse=self.refuse)
         self._list_at = 0.0
 
     @property
@@ -61,6 +62,8 @@ class State:
     def greeted(self, r: Mapping[str, Any], resumed: Iterable[str]) -> None:
         """`hello` was answered."""
         self.user = dict(r["user"])
+        for room in self.rooms.values():
+            room.belongs_to(self.me)
         self.inbox.stale = self.inbox.stale or self.inbox.loaded  # nobody told of what is not watched
         self._enter_mine(r["me"])
         for c, told in (r.get("conversations") or {}).items():
@@ -76,7 +79,7 @@ class State:
     def cut(self) -> None:
         """The connection is lost: nobody is seen typing, and what came too early comes again."""
         self.mine.interrupt()
-        self._behind.clear()
+        self.catching_up.cut()
         for room in self.rooms.values():
             room.begun_i = 0
             room.stream.interrupt()
@@ -90,20 +93,15 @@ class State:
             return None
         self.touch(c)
         if code := told.get("error"):
-            return self._watch_again(room) if RETRYABLE.get(code) else self.refuse(room, code)
+            return self._watch_again(room) if RETRYABLE.get(code) else self.refuse(c, code)
         if room.stream.epoch not in (0, told["epoch"]):
             self.pointers.forget(c)
         if room.entered(told):
             self._load(room)
         for pointer in ("read", "delivered"):
             self.pointers.known(f"message.{pointer}", c, (told.get(pointer) or {}).get(self.me, 0))
-        self._repair_if_hole(c, room.stream)
+        self.catching_up.look_for_hole(c, room.stream)
         return None
-
-    def refuse(self, room: Room, code: str) -> None:
-        """One may not be in this room."""
-        room.refused(code)
-        self.touch(room.id)
 
     # --- pushes
 
@@ -112,12 +110,7 @@ class State:
         c = push.get("c", "")
         if "s" not in push:
             return self._ephemeral(push, c, now, server_ms)
-        stream = self._stream(c)
-        if stream is None:
-            return None
-        for ready in stream.take(push):
-            self._durable(c, ready)
-        return self._repair_if_hole(c, stream)
+        return self.catching_up.take(c, push)
 
     def _durable(self, c: str, push: Mapping[str, Any]) -> None:
         t, p, at = push["t"], push.get("p") or {}, push.get("at", 0)
@@ -172,6 +165,7 @@ class State:
             self.inbox.mentioned(c)
         elif t == "conversation.joined":
             self.inbox.joined(c)
+            self._come_back(c)
         elif t == "conversation.left":
             self._went(c)
         elif t == "read.moved":
@@ -187,17 +181,21 @@ class State:
             (self.inbox.blocked.add if p.get("blocked") else self.inbox.blocked.discard)(p["user"])
         self.touch("")
 
+    def _come_back(self, c: str) -> None:
+        if c in self.rooms and self.rooms[c].state in ("error", "left"):
+            self._load_later(self.join(c))
+
     def _went(self, c: str) -> None:
         self.inbox.left(c)
         room = self.rooms.get(c)
         if room is not None and room.state != "left":
-            self.refuse(room, "not_a_member")
+            self.refuse(c, "not_a_member")
 
     def _ephemeral(self, push: Mapping[str, Any], c: str, now: float, server_ms: int) -> None:
         t, p = push["t"], push.get("p") or {}
         room = self.rooms.get(c)
         if t == "heads":
-            self._heads(p.get("epoch", 0), p.get("conversations") or {}, now)
+            self.catching_up.heads(p.get("epoch", 0), p.get("conversations") or {}, now)
         elif t == "conversation.watching":
             self.watching_told(c, p)
         elif t == "presence.changed":
@@ -206,11 +204,13 @@ class State:
         elif t == "notice.message":
             self._noticed(c, p, server_ms)
         elif room is not None:
+            if t == "typing.started" and p.get("user") == self.me:
+                return None  # one types elsewhere
             if room.heard(t, p, now):
                 self.touch(c)
             if t == "message.read" and p.get("user") == self.me:
                 self.read_to(c, p["seq"])
-        self._tell(t, Event(t, c, p))
+        return self._tell(t, Event(t, c, p))
 
     def _noticed(self, c: str, p: Mapping[str, Any], server_ms: int) -> None:
         self.inbox.noticed(c, p["seq"], p["n"], p.get("sender", ""), self.me, server_ms)
@@ -229,10 +229,11 @@ class State:
         """Take in what a call was answered with."""
         if call.command == "conversation.list":
             self.inbox.asked -= 1
-        if call.error is not None:
-            return self._failed(call, call.error)
-        rule = _RESULTS.get(call.command)
-        return None if rule is None else rule(self, call, call.result)
+        if call.error is None:
+            if rule := RESULTS.get(call.command):
+                rule(self, call, call.result)
+        elif call.command == "conversation.watch" and not (call.kind == "bound" and isinstance(call.error, Disconnected)):
+            self.refuse(call.p["c"], call.error.code)
 
     def sent(self, call: Call) -> None:
         """A message was answered: it has its place."""
@@ -258,14 +259,6 @@ class State:
         self.pointers.known("message.delivered", c, seq)
         self.touch("")
 
-    def join(self, c: str) -> Room:
-        """One wants to be in a room: the one that is there, or a new one."""
-        room = self.rooms.get(c)
-        if room is None or room.state in ("error", "left"):
-            room = self.rooms[c] = Room(c, self.me)
-            self.touch(c)
-        return room
-
     def show(self, c: str, thread: str | None = None) -> list[Message]:
         """The messages of a conversation as people see them, with what is not sent yet."""
         letters = self.letters.of(c, self.me)
@@ -286,12 +279,7 @@ class State:
             self._look_after(now)
 
     def _look_after(self, now: float) -> None:
-        for c, (head, at) in list(self._behind.items()):
-            if now >= at:
-                del self._behind[c]
-                stream = self._stream(c)
-                if stream is not None and (stream.seq or 0) < head:
-                    self._repair(c, stream)
+        self.catching_up.tick(now)
         if self._wants_list and now >= self._list_at:
             self._list_at = now + _LIST_EVERY_S
             self.inbox.stale = False
@@ -300,7 +288,8 @@ class State:
     def next_at(self, now: float, *, up: bool) -> float | None:
         """When to look again."""
         moments = [at for room in self.rooms.values() if (at := room.typers.next_at()) is not None]
-        moments += [at for _, at in self._behind.values()] if up else []
+        if up and (at := self.catching_up.next_at()) is not None:
+            moments.append(at)
         if up and self._wants_list:
             moments.append(max(now, self._list_at))
         return min(moments, default=None)
@@ -309,52 +298,26 @@ class State:
     def _wants_list(self) -> bool:
         return self.inbox.stale and self.inbox.loaded and not self.inbox.asked
 
-    # --- catching up
+    # --- rooms, and one's own conversation
 
-    def _heads(self, epoch: int, heads: Mapping[str, int], now: float) -> None:
-        for c, head in heads.items():
-            stream = self._stream(c)
-            if stream is None or stream.seq is None:
-                continue
-            if epoch != stream.epoch:
-                self._repair(c, stream)
-            elif stream.seq < head:
-                self._behind[c] = (head, now + protocol.HEADS_GRACE_S)
+    def join(self, c: str) -> Room:
+        """One wants to be in a room: the one that is there, or a new one."""
+        room = self.rooms.get(c)
+        if room is None or room.state in ("error", "left"):
+            room = self.rooms[c] = Room(c, self.me)
+            self.touch(c)
+        return room
 
-    def _repair_if_hole(self, c: str, stream: Stream) -> None:
-        if stream.hole:
-            self._repair(c, stream)
-
-    def _repair(self, c: str, stream: Stream) -> None:
-        if stream.repairing or stream.seq is None:
-            return
-        stream.repairing = True
-        self._ask("conversation.sync", {"c": c, "after": stream.seq, "epoch": stream.epoch}, "bound").then(lambda call: self._synced(c, stream, call))
-
-    def _synced(self, c: str, stream: Stream, call: Call) -> None:
-        if stream is not self._stream(c):
-            return
-        stream.repairing = False
-        if call.error is not None:
-            if c != ME and call.error.code != "disconnected":
-                self.refuse(self.rooms[c], call.error.code)
-            return
-        if gap := call.result.get("gap"):
-            self._missed(c, gap, call.result["epoch"])
-        stream.epoch = call.result["epoch"]
-        before = stream.seq
-        for push in call.result["entries"]:
-            for ready in stream.take({**push, "c": c}):
-                self._durable(c, ready)
-        for ready in stream.drain():
-            self._durable(c, ready)
-        if stream.hole or (call.result.get("more") and stream.seq != before):
-            self._repair(c, stream)
+    def refuse(self, c: str, code: str) -> None:
+        """One may not be in this room."""
+        if c in self.rooms:
+            self.rooms[c].refused(code)
+            self.touch(c)
 
     def _missed(self, c: str, gap: Mapping[str, int], epoch: int) -> None:
         if c == ME:
             self.mine.skip_to(gap["to"])
-            self._lists_anew()
+            self.inbox.anew()
         elif self.rooms[c].missed(gap, epoch):
             self._load(self.rooms[c])
         self.touch(c)
@@ -366,89 +329,19 @@ class State:
             self._missed(ME, gap, told["epoch"])
         self.mine.epoch = told["epoch"]
 
-    def _lists_anew(self) -> None:
-        loaded = self.inbox.loaded
-        self.inbox.clear()
-        self.inbox.loaded = self.inbox.stale = loaded
-
     def _load(self, room: Room) -> None:
         room.wants_page = True
         self._ask("message.list", {"c": room.id, "limit": _HISTORY}, "bound")
 
-    def _watch_again(self, room: Room) -> None:
-        again = {"c": room.id, "after": room.stream.seq, "epoch": room.stream.epoch}
-        self._ask("conversation.watch", again, "bound")
+    def _load_later(self, room: Room) -> None:
+        room.wants_page = True
+        self._ask("conversation.watch", {"c": room.id}, "read")
 
-    def _failed(self, call: Call, error: CaasError) -> None:
-        ours_and_cut = call.kind == "bound" and isinstance(error, Disconnected)
-        if call.command == "conversation.watch" and call.p["c"] in self.rooms and not ours_and_cut:
-            self.refuse(self.rooms[call.p["c"]], error.code)
+    def _watch_again(self, room: Room) -> None:
+        seen = {} if room.stream.seq is None else {"after": room.stream.seq, "epoch": room.stream.epoch}
+        self._ask("conversation.watch", {"c": room.id, **seen}, "bound")
 
     def _stream(self, c: str) -> Stream | None:
         if c == ME:
             return self.mine
         return self.rooms[c].stream if c in self.rooms else None
-
-
-def _watched(state: State, call: Call, r: Mapping[str, Any]) -> None:
-    c = call.p["c"]
-    if c in state.rooms and state.rooms[c].stream.seq is None:
-        state.rooms[c].begun_i = call.i
-    state.watching_told(c, r)
-
-
-def _listed_messages(state: State, call: Call, r: Mapping[str, Any]) -> None:
-    room = state.rooms.get(call.p["c"])
-    if room is None:
-        return
-    if room.stream.seq is None or call.i < room.begun_i:
-        room.wants_page = room.wants_page or room.stream.seq is None
-        return
-    timeline = room.timeline
-    if "thread" in call.p:
-        timeline.absorb(r["items"])
-    elif "around" not in call.p and "after" not in call.p and ("before" not in call.p or call.p["before"] == timeline.prev):
-        timeline.take_page(r["items"], r.get("prev"), earlier="before" in call.p)
-        room.wants_page = room.wants_page and "before" in call.p
-    for item in r["items"]:
-        if item.get("sender") == state.me and state.letters.get(item["id"]) is not None:
-            state.told_back(item, item["seq"])
-    others = [item["seq"] for item in r["items"] if item.get("sender") != state.me]
-    if others and "before" not in call.p:
-        state.pointers.move("message.delivered", call.p["c"], max(others))
-    state.ask_incomplete(room)
-    state.touch(call.p["c"])
-
-
-def _listed_conversations(state: State, call: Call, r: Mapping[str, Any]) -> None:
-    state.inbox.take_page(r["items"])
-    for item in r["items"]:
-        last = item.get("last_message")
-        if last and item.get("unread") and last.get("sender") != state.me:
-            state.pointers.move("message.delivered", item["conversation"]["id"], last["seq"])
-    state.touch("")
-
-
-def _described(state: State, call: Call, r: Mapping[str, Any]) -> None:
-    if call.p["c"] in state.rooms:
-        state.rooms[call.p["c"]].describe(r)
-        state.touch(call.p["c"])
-
-
-def _presence(state: State, call: Call, r: Mapping[str, Any]) -> None:
-    state.watching |= dict.fromkeys(call.p["users"])
-    state.presence |= {item["user"]: dict(item) for item in r["items"]}
-    state.touch("")
-
-
-def _presence_ended(state: State, call: Call, r: Mapping[str, Any]) -> None:
-    for user in call.p["users"]:
-        state.watching.pop(user, None)
-        state.presence.pop(user, None)
-
-
-_RESULTS: dict[str, Callable[[State, Call, Mapping[str, Any]], None]] = {
-    "conversation.watch": _watched, "message.list": _listed_messages,
-    "conversation.list": _listed_conversations, "conversation.get": _described,
-    "presence.watch": _presence, "presence.unwatch": _presence_ended,
-}
