@@ -4,7 +4,7 @@ BIN := .venv/bin
 STAMP := .venv/.set-up
 NODE := tests/journeys/node_modules/.package-lock.json
 
-.PHONY: help setup run test check format generated docs-page bench bench-build lock clean
+.PHONY: help setup run test check format generated docs-page bench bench-full bench-show bench-build bench-peers lock clean
 
 help: ## what there is to type
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -40,11 +40,20 @@ generated: $(STAMP) ## golden frames and the tables of the docs, as the code say
 docs-page: $(STAMP) ## fetch what /docs shows, after raising its version in the script
 	$(BIN)/python -m scripts.fetch_docs_page
 
-bench: $(STAMP) bench-build ## the figures of the README, in under five minutes
+bench: $(STAMP) bench-build ## ours beside others, in some five minutes; a report in bench/results/short/
+	$(BIN)/python -m bench.run --plan short
+
+bench-full: $(STAMP) bench-build ## all of it, for an hour or two; a report in bench/results/full/
+	$(BIN)/python -m bench.run --plan full
+
+bench-show: $(STAMP) bench-build ## ours alone, the figures of the README
 	$(BIN)/python -m bench.show
 
 bench-build: $(STAMP) ## the load generator and the C loop, compiled with cc
 	$(BIN)/python -m bench.build
+
+bench-peers: $(STAMP) ## others' servers to compare with, as far as npm, pip and Go are here
+	$(BIN)/python -m bench.peers.install
 
 lock: $(STAMP) ## write the locks anew
 	$(BIN)/uv pip compile --quiet --generate-hashes --no-header --no-annotate --no-emit-index-url --universal --python-version 3.11 pyproject.toml -o requirements.txt

@@ -40,7 +40,7 @@ class Script(NamedTuple):
 
 
 class Dialect(NamedTuple):
-    """How a server talks, beside what is published. `answer`: how a publish is answered: own (the sender's copy), msgpack, json, none."""
+    """How a server talks, beside what is published. `answer`: how a publish is answered: own (the sender's copy), msgpack, json, protobuf, none."""
 
     answer: str = "own"
     ping: bytes = b""
@@ -57,6 +57,7 @@ class Publish(NamedTuple):
     id: int = NO_PLACE
     ask: int = NO_PLACE
     digits: int = NO_PLACE
+    varint: int = NO_PLACE
 
 
 class Pace(NamedTuple):
@@ -72,6 +73,9 @@ class Pace(NamedTuple):
 class Flow(NamedTuple):
     """What became of a flow. Times in microseconds, from the intended send."""
 
+    gaps: int
+    doubles: int
+    disorder: int
     sent: int
     expected: int
     delivered: int
@@ -139,7 +143,7 @@ class Generator:
     def stream(self, conn: int, audience: int, publish: Publish, flow: int = 0) -> int:
         """What one connection publishes, to so many who see it."""
         self._tell("stream", conn=conn, flow=flow, audience=audience, frame=publish.frame, marker=publish.marker, id=publish.id, ask=publish.ask,
-                   digits=publish.digits)
+                   digits=publish.digits, varint=publish.varint)
         self._streams += 1
         return self._streams - 1
 
@@ -147,9 +151,11 @@ class Generator:
         """Which streams these connections get from now on, each from its next number."""
         self._tell("expect", **{"from": conns.start, "to": conns.stop}, first=streams.start, count=len(streams))
 
-    def open(self, conns: range, *, rate: float = 0, at_once: int = 64, within_s: float = 120, loosely: bool = False) -> dict[str, Any]:
+    def open(self, conns: range, *, rate: float = 0, at_once: int = 64, within_s: float = 120, loosely: bool = False,
+             receive_buffer: int = 0) -> dict[str, Any]:
         """Open connections at a rate, or so many at once, and wait until each has gone through its script. `opened`: from intended to ready."""
-        answer = self._ask("open", **_span(conns), rate=rate, at_once=at_once, within=within_s, loosely=1 if loosely else "")
+        answer = self._ask("open", **_span(conns), rate=rate, at_once=at_once, within=within_s, loosely=1 if loosely else "",
+                           receive_buffer=receive_buffer)
         return {**answer, "opened": histogram(answer["opened"])}
 
     def shut(self, conns: range, *, reset: bool = False) -> None:

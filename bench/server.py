@@ -18,12 +18,13 @@ KEY = "caas_sk_dev"
 
 
 class Server:
-    """`caas dev` on a free port, with limits off. A context manager: leaving it stops the server.
+    """`caas dev` on a free port, with limits off unless asked for. A context manager: leaving it stops the server.
 
     `log` is the file that standard error goes to. Whoever shall run all workers on certain processors names these in `cores`.
     """
 
-    def __init__(self, data: Path, *, workers: int, log: Path, cores: set[int] | None = None) -> None:
+    def __init__(self, data: Path, *, workers: int, log: Path, cores: set[int] | None = None, limits: str = "off") -> None:
+        self.limits = limits
         self.data, self.workers, self.log, self._cores = data, workers, log, cores
         self.base = ""
         self.start_s = 0.0
@@ -34,7 +35,7 @@ class Server:
         began = time.monotonic()
         self._errors = self.log.open("a")
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "caas", "dev", "--port", "0", "--data", str(self.data), "--workers", str(self.workers), "--limits", "off"],
+            [sys.executable, "-m", "caas", "dev", "--port", "0", "--data", str(self.data), "--workers", str(self.workers), "--limits", self.limits],
             stdout=subprocess.PIPE, stderr=self._errors, text=True)
         if self._cores:
             os.sched_setaffinity(self._process.pid, self._cores)  # before it has children: they inherit it

@@ -1,4 +1,4 @@
-"""`python -m bench.show` (`make bench`): what the program costs and bears on this machine, in a few minutes, as a table.
+"""`python -m bench.show` (`make bench-show`): what the program costs and bears on this machine, in a few minutes, as a table.
 
 Each figure has a fresh server of its own. Where it says processor time, the one worker runs on one core and the clients on another, and
 user and system time of the worker are counted. Compare figures of one machine with each other, not with another machine's.
@@ -6,16 +6,12 @@ user and system time of the worker are counted. Compare figures of one machine w
 
 import json
 import os
-import platform
-import sqlite3
 import statistics
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from importlib.metadata import version
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -23,9 +19,9 @@ from typing import Any
 from hdrh.histogram import HdrHistogram
 
 from bench.generate import Broken, Flow, Generator, Pace, Ran, cores
+from bench.machine import machine
 from bench.server import Server
 from bench.servers.ours import OwnChild, each
-from caas import __version__
 
 RESULTS = Path(__file__).parent / "results"
 IDLE = 10_000
@@ -179,28 +175,6 @@ def lists() -> list[Row]:
 def user(number: int) -> str:
     """The users of a bench."""
     return f"user-{number}"
-
-
-def machine() -> list[str]:
-    """What was measured on; nothing that names the machine."""
-    known = Path("/proc/cpuinfo").read_text().splitlines()
-    model = next((line.partition(":")[2].strip() for line in known if line.startswith("model name")), "unknown processor")
-    packages = ", ".join(f"{name} {version(name)}" for name in ("trio", "msgspec", "hypercorn"))
-    return [f"{model}, {os.cpu_count()} cores, Linux {platform.release()}, fdatasync of 4 KiB {sync_ms():.2f} ms",
-            f"caas {__version__}, Python {platform.python_version()}, {packages}, SQLite {sqlite3.sqlite_version}"]
-
-
-def sync_ms() -> float:
-    """What one fdatasync costs where the servers keep their data."""
-    took = []
-    with tempfile.NamedTemporaryFile(prefix="caas-bench-") as file:
-        for _ in range(50):
-            file.write(bytes(4096))
-            file.flush()
-            began = time.monotonic()
-            os.fdatasync(file.fileno())
-            took.append(time.monotonic() - began)
-    return statistics.median(took) * 1000
 
 
 def _spread(took: HdrHistogram) -> str:

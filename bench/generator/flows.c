@@ -64,10 +64,11 @@ static size_t compose(uint32_t which, int64_t intended, uint8_t *to) {
     memcpy(to, stream->frame.at, stream->frame.size);
     if (places->marker >= 0) marker_write(to + places->marker, (struct marker){which, stream->next, intended});
     if (places->id >= 0) write_uuid7(to + places->id);
-    if (places->ask >= 0 || places->digits >= 0) {
+    if (places->ask >= 0 || places->digits >= 0 || places->varint >= 0) {
         uint32_t number = ask(&conns[stream->conn], which, intended), rest = number;
         for (int place = 0; places->ask >= 0 && place < 4; place++) to[places->ask + place] = (uint8_t)(number >> (24 - 8 * place));
         for (int place = 9; places->digits >= 0 && place >= 0; place--, rest /= 10) to[places->digits + place] = (uint8_t)('0' + rest % 10);
+        for (int place = 0; places->varint >= 0 && place < 5; place++) to[places->varint + place] = (uint8_t)((number >> 7 * place & 0x7F) | (place < 4) << 7);
     }
     if (!stream->ring) stream->ring = calloc(RING, sizeof *stream->ring);
     stream->ring[stream->next % RING] = (struct left){stream->next, stream->audience};
@@ -109,6 +110,7 @@ void flow_begin(struct flow *flow, int64_t now, int64_t until) {
 
 bool flow_done(const struct flow *flow) {
     bool answers = dialect.answer != ANSWER_NONE;
+    if (flow->on && flow->rate > 0 && flow->due < flow->until) return false; /* it was to be sent, even if it is late now */
     return !flow->on || (flow->delivered >= flow->expected && (!answers || flow->answered + flow->refused >= flow->sent));
 }
 
@@ -139,6 +141,7 @@ static void answered(uint32_t which, int64_t intended, bool refused, const uint8
     struct flow *flow = &flows[streams[which].flow];
     if (refused) {
         flow->refused++;
+        flow->expected -= streams[which].audience; /* nobody gets it */
         for (size_t place = 0; !flow->refusal[0] && place < size && place < sizeof flow->refusal - 1; place++) flow->refusal[place] = (char)at[place];
     } else {
         flow->answered++;
@@ -151,12 +154,12 @@ static void delivered(struct conn *conn, struct marker marker, const uint8_t *at
     uint32_t place = marker.stream - conn->first_stream;
     totals.deliveries++;
     if (place >= conn->streams) {
-        totals.faults.strays++;
+        totals.strays++;
         return;
     }
-    if (!order_take(&conn->orders[place], marker.number, &totals.faults)) return;
     struct stream *stream = &streams[marker.stream];
     struct flow *flow = &flows[stream->flow];
+    if (!order_take(&conn->orders[place], marker.number, &flow->faults)) return;
     struct left *left = stream->ring ? &stream->ring[marker.number % RING] : NULL;
     flow->delivered++;
     histogram_add(&flow->latency, now - marker.intended);
@@ -194,10 +197,23 @@ static void answers_json(struct conn *conn, const uint8_t *at, const uint8_t *en
     }
 }
 
+/* Reply {id, error: 2 or publish: 8}, its length before it; the number is a varint of five bytes. */
+static void answers_protobuf(struct conn *conn, const uint8_t *at, const uint8_t *end, int64_t now) {
+    while (conn->waiting && (at = memchr(at, 0x08, (size_t)(end - at))) && end - at >= 7) {
+        uint32_t number = (at[1] & 0x7Fu) | (at[2] & 0x7Fu) << 7 | (at[3] & 0x7Fu) << 14 | (at[4] & 0x7Fu) << 21 | (uint32_t)at[5] << 28;
+        if (number >= FIRST_ASK && (at[6] == 0x42 || at[6] == 0x12)) take_answer(conn, number, at[6] == 0x12, at, (size_t)(end - at), now);
+        at++;
+    }
+}
+
+static void count_all(const uint8_t *at, const uint8_t *end) {
+    for (; (at = memmem(at, (size_t)(end - at), dialect.count.at, dialect.count.size)); at += dialect.count.size) totals.counted++;
+}
+
 void flow_message(struct conn *conn, const uint8_t *at, size_t size, int64_t now) {
     static size_t hint;
     const uint8_t *end = at + size, *found = at;
-    if (dialect.count.size && memmem(at, size, dialect.count.at, dialect.count.size)) totals.counted++;
+    if (dialect.count.size) count_all(at, end);
     if (size >= hint + MARKER && marker_at(at + hint)) found = at + hint;
     else if ((found = marker_find(at, end))) hint = (size_t)(found - at);
     for (; found; found = marker_find(found + MARKER, end)) {
@@ -207,4 +223,5 @@ void flow_message(struct conn *conn, const uint8_t *at, size_t size, int64_t now
     if (!conn->waiting) return;
     if (dialect.answer == ANSWER_MSGPACK) answers_msgpack(conn, at, end, now);
     else if (dialect.answer == ANSWER_JSON) answers_json(conn, at, end, now);
+    else if (dialect.answer == ANSWER_PROTOBUF) answers_protobuf(conn, at, end, now);
 }

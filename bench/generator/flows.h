@@ -7,7 +7,7 @@ enum { FLOWS = 8, NOWHERE = -1 };
 
 /* Where in a stream's frame something is written before each send; NOWHERE: not at all. */
 struct places {
-    int32_t marker, id, ask, digits; /* a UUIDv7 of now; the command's number as msgpack's four bytes, as ten decimal digits */
+    int32_t marker, id, ask, digits, varint; /* a UUIDv7 of now; the command's number: msgpack's four bytes, ten decimal digits, a varint of five */
 };
 
 struct left {
@@ -29,6 +29,7 @@ struct flow {
     size_t count, turn;
     int64_t due, gap, until, behind;
     uint64_t sent, expected, delivered, answered, refused;
+    struct faults faults;
     char refusal[160];
     struct histogram latency, last, answer;
 };

@@ -18,6 +18,7 @@ size_t conn_count;
 struct dialect dialect = {.opcode = BINARY};
 struct totals totals;
 struct histogram opened_after;
+int receive_buffer;
 size_t ready_count, opening_count, lost_count;
 
 static uint8_t room[ROOM];
@@ -90,6 +91,7 @@ void conn_open(struct conn *conn, int64_t intended) {
         return;
     }
     setsockopt(conn->fd, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof yes);
+    if (receive_buffer) setsockopt(conn->fd, SOL_SOCKET, SO_RCVBUF, &receive_buffer, sizeof receive_buffer);
     setsockopt(conn->fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &yes, sizeof yes);
     if (ntohl(target.sin_addr.s_addr) >> 24 == 127) { /* an address has 28,000 ports: take more addresses */
         struct sockaddr_in source = {.sin_family = AF_INET};

@@ -51,14 +51,14 @@ struct conn {
 /* How a server talks beside what is published. */
 struct dialect {
     uint8_t opcode;
-    enum { ANSWER_OWN, ANSWER_MSGPACK, ANSWER_JSON, ANSWER_NONE } answer;
+    enum { ANSWER_OWN, ANSWER_MSGPACK, ANSWER_JSON, ANSWER_PROTOBUF, ANSWER_NONE } answer;
     struct bytes ping, pong; /* a message to be answered at once, and the frame that does; empty: none */
     struct bytes count;      /* messages that hold this are counted */
 };
 
 struct totals {
     uint64_t deliveries, frames, receives, bytes, counted, closed_by_server, unsent;
-    struct faults faults;
+    uint64_t strays;
     uint16_t close_codes[16];
     uint32_t close_counts[16];
 };
@@ -68,6 +68,7 @@ extern size_t conn_count;
 extern struct dialect dialect;
 extern struct totals totals;
 extern struct histogram opened_after;
+extern int receive_buffer; /* bytes, of sockets opened from now on; 0: the kernel's choice */
 extern size_t ready_count, opening_count, lost_count;
 
 int64_t now_ns(void);

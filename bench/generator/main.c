@@ -98,7 +98,7 @@ static int64_t from_now(double seconds) { return now_ns() + (int64_t)(seconds * 
 static void verb_dialect(void) {
     const char *kind = given("answer");
     dialect.answer = !kind || !strncmp(kind, "own", 3) ? ANSWER_OWN : !strncmp(kind, "msgpack", 7) ? ANSWER_MSGPACK
-                   : !strncmp(kind, "json", 4) ? ANSWER_JSON : ANSWER_NONE;
+                   : !strncmp(kind, "json", 4) ? ANSWER_JSON : !strncmp(kind, "protobuf", 8) ? ANSWER_PROTOBUF : ANSWER_NONE;
     dialect.ping = bytes("ping"), dialect.pong = bytes("pong"), dialect.count = bytes("count");
 }
 
@@ -119,6 +119,7 @@ static void verb_script(void) {
 static void verb_open(void) {
     size_t from, to, next, at_once = (size_t)number("at_once", 64), lost_before = lost_count;
     double rate = number("rate", 0);
+    receive_buffer = (int)number("receive_buffer", 0);
     span(&from, &to);
     memset(&opened_after, 0, sizeof opened_after);
     int64_t began = now_ns(), until = from_now(number("within", 60)), last = began;
@@ -159,7 +160,7 @@ static void verb_stall(void) {
 
 static void verb_stream(void) {
     struct places places = {(int32_t)number("marker", NOWHERE), (int32_t)number("id", NOWHERE), (int32_t)number("ask", NOWHERE),
-                            (int32_t)number("digits", NOWHERE)};
+                            (int32_t)number("digits", NOWHERE), (int32_t)number("varint", NOWHERE)};
     struct stream stream = {.conn = (uint32_t)number("conn", 0), .flow = (uint32_t)number("flow", 0), .audience = (uint32_t)number("audience", 0),
                             .places = places, .frame = bytes("frame")};
     if (stream.flow >= FLOWS || stream.conn >= conn_count || !stream.frame.size) fail("no such flow or connection, or no frame");
@@ -172,7 +173,9 @@ static void verb_expect(void) {
 }
 
 static void print_flow(const struct flow *flow) {
-    printf("{\"sent\":%llu,\"expected\":%llu,\"delivered\":%llu,\"answered\":%llu,\"refused\":%llu,\"behind_us\":%lld,\"refusal\":\"",
+    printf("{\"gaps\":%llu,\"doubles\":%llu,\"disorder\":%llu,", (unsigned long long)flow->faults.gaps, (unsigned long long)flow->faults.doubles,
+           (unsigned long long)flow->faults.disorder);
+    printf("\"sent\":%llu,\"expected\":%llu,\"delivered\":%llu,\"answered\":%llu,\"refused\":%llu,\"behind_us\":%lld,\"refusal\":\"",
            (unsigned long long)flow->sent, (unsigned long long)flow->expected, (unsigned long long)flow->delivered,
            (unsigned long long)flow->answered, (unsigned long long)flow->refused, (long long)flow->behind / 1000);
     for (const char *at = flow->refusal; *at; at++) putchar(*at < 32 || *at == '"' || *at == '\\' || *at > 126 ? '.' : *at);
@@ -182,13 +185,21 @@ static void print_flow(const struct flow *flow) {
     putchar('}');
 }
 
+static struct faults all_faults(void) {
+    struct faults all = {0};
+    for (int which = 0; which < FLOWS; which++)
+        all.gaps += flows[which].faults.gaps, all.doubles += flows[which].faults.doubles, all.disorder += flows[which].faults.disorder;
+    return all;
+}
+
 static void print_totals(void) {
+    struct faults faults = all_faults();
     printf("\"deliveries\":%llu,\"frames\":%llu,\"receives\":%llu,\"bytes\":%llu,\"counted\":%llu,\"history\":%llu,\"closed_by_server\":%llu,"
            "\"unsent\":%llu,\"gaps\":%llu,\"doubles\":%llu,\"disorder\":%llu,\"strays\":%llu,\"ready\":%zu,\"closed_with\":{",
            (unsigned long long)totals.deliveries, (unsigned long long)totals.frames, (unsigned long long)totals.receives,
            (unsigned long long)totals.bytes, (unsigned long long)totals.counted, (unsigned long long)history,
-           (unsigned long long)totals.closed_by_server, (unsigned long long)totals.unsent, (unsigned long long)totals.faults.gaps,
-           (unsigned long long)totals.faults.doubles, (unsigned long long)totals.faults.disorder, (unsigned long long)totals.faults.strays,
+           (unsigned long long)totals.closed_by_server, (unsigned long long)totals.unsent, (unsigned long long)faults.gaps,
+           (unsigned long long)faults.doubles, (unsigned long long)faults.disorder, (unsigned long long)totals.strays,
            ready_count);
     for (int place = 0; place < 16 && totals.close_counts[place]; place++)
         printf("%s\"%u\":%u", place ? "," : "", totals.close_codes[place], totals.close_counts[place]);
@@ -228,6 +239,7 @@ static void begin_flows(int64_t now, int64_t until) {
 
 static void verb_run(void) {
     memset(&totals, 0, sizeof totals);
+    for (int which = 0; which < FLOWS; which++) flows[which].faults = (struct faults){0};
     history = 0;
     reading_history = number("history", 0) > 0;
     double cpu = cpu_s(), report_s = number("report", 0);

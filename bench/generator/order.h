@@ -5,7 +5,7 @@
 #include <stdint.h>
 
 struct faults {
-    uint64_t gaps, doubles, disorder, strays;
+    uint64_t gaps, doubles, disorder;
 };
 
 struct order {

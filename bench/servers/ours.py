@@ -24,6 +24,7 @@ class Rest:
 
     def __init__(self, base: str, key: str) -> None:
         self._at, self._key, self._kept = urlsplit(base), key, threading.local()
+        self._all: list[http.client.HTTPConnection] = []
 
     def post(self, path: str, body: dict[str, Any], acting: str = "") -> Any:
         """The answer. Raises Broken for a refusal."""
@@ -32,6 +33,15 @@ class Rest:
     def get(self, path: str, acting: str = "") -> Any:
         """The same."""
         return self._ask("GET", path, None, acting)
+
+    def delete(self, path: str, acting: str = "") -> Any:
+        """The same."""
+        return self._ask("DELETE", path, None, acting)
+
+    def close(self) -> None:
+        """End the connections."""
+        for connection in self._all:
+            connection.close()
 
     def _ask(self, method: str, path: str, body: Any, acting: str) -> Any:
         headers = {"Authorization": f"Bearer {self._key}", "Content-Type": "application/json", **({"CAAS-User": acting} if acting else {})}
@@ -47,15 +57,15 @@ class Rest:
                 if last:
                     raise Broken(f"{path}: {error}") from error
         if answer.status >= 300:
-            raise Broken(f"{method} {path}: {answer.status} {said.decode(errors='replace')[:300]}")
+            raise Broken(f"{method} {path} was refused: {answer.status} {_sentence(said)}")
         return json.loads(said)
 
     def _connection(self) -> http.client.HTTPConnection:
         if not hasattr(self._kept, "connection"):
             kind = http.client.HTTPSConnection if self._at.scheme == "https" else http.client.HTTPConnection
             self._kept.connection = kind(self._at.hostname or "127.0.0.1", self._at.port, timeout=60)
-        made: http.client.HTTPConnection = self._kept.connection
-        return made
+            self._all.append(self._kept.connection)
+        return self._kept.connection  # type: ignore[no-any-return]
 
 
 class Ours:
@@ -115,7 +125,8 @@ class Ours:
         return 0
 
     def stop(self) -> None:
-        """It is not ours to stop."""
+        """Let go of it: it is not ours to stop."""
+        self.rest.close()
 
     def _session(self, user: str) -> str:
         return str(self.rest.post("/sessions/create", {"user": {"external_id": user}})["token"])
@@ -124,8 +135,8 @@ class Ours:
 class OwnChild(Ours):
     """`caas dev --limits off` as a child process."""
 
-    def __init__(self, folder: Path, core: int | None, workers: int = 1) -> None:
-        self.server = Server(folder / "data", workers=workers, log=folder / "log", cores=None if core is None else {core})
+    def __init__(self, folder: Path, core: int | None, workers: int = 1, limits: str = "off") -> None:
+        self.server = Server(folder / "data", workers=workers, log=folder / "log", cores=None if core is None else {core}, limits=limits)
         self.server.__enter__()
         super().__init__(self.server.base, KEY)
 
@@ -139,7 +150,16 @@ class OwnChild(Ours):
 
     def stop(self) -> None:
         """SIGTERM, and what follows."""
+        super().stop()
         self.server.stop()
+
+
+def _sentence(said: bytes) -> str:
+    """What a refusal says for people."""
+    try:
+        return str(json.loads(said)["message"])
+    except (ValueError, LookupError, TypeError):
+        return said.decode(errors="replace")[:300]
 
 
 def step(number: int, name: str, p: dict[str, Any]) -> tuple[bytes, bytes]:

@@ -14,8 +14,8 @@ class Plain(Child):
     dialect = Dialect("own")
     host = "127.0.0.1"
 
-    def __init__(self, name: str, command: Sequence[str], *, core: int | None, log: Path, folder: Path | None = None) -> None:
-        super().__init__(command, core=core, log=log, folder=folder)
+    def __init__(self, name: str, command: Sequence[str], *, core: int | None, log: Path, folder: Path | None = None, **environment: str) -> None:
+        super().__init__(command, core=core, log=log, folder=folder, **environment)
         self.name = name
 
     def room(self, name: str, members: Sequence[str]) -> None:
