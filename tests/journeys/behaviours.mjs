@@ -215,7 +215,7 @@ const EXPECT = {
 };
 
 function byName(frames) {
-  return frames.toSorted ? frames.toSorted((a, b) => (a.m < b.m ? -1 : a.m > b.m ? 1 : 0)) : [...frames].sort((a, b) => (a.m < b.m ? -1 : a.m > b.m ? 1 : 0));
+  return [...frames].sort((a, b) => (a.m < b.m ? -1 : a.m > b.m ? 1 : 0));
 }
 
 function match(got, wanted, where) {

@@ -49,8 +49,17 @@ const isBack = await isFocused(message(alice, "By hand"));
 await press("Enter");
 await page.getByRole("menu").waitFor();
 if (picture) await page.screenshot({ path: picture });
+
+// Drawn anew while the menu is open, for somebody reacts: Escape still leads back to it.
+const asBob = { headers: { Authorization: "Bearer caas_sk_dev", "CAAS-User": "bob" } };
+const { items } = await (await fetch(`${base}/api/v1/conversations`, asBob)).json();
+const { conversation } = items.find(({ last_message }) => last_message?.text === "By hand, without a mouse!");
+const id = await message(alice, "By hand").getAttribute("data-id");
+await fetch(`${base}/api/v1/conversations/${conversation.id}/messages/${id}/reactions/${encodeURIComponent("👍")}`, { method: "PUT", ...asBob });
+await message(alice, "By hand").locator(".pill", { hasText: "👍" }).waitFor();
 await press("Escape");
 await page.getByRole("menu").waitFor({ state: "detached" });
+const isStillBack = await isFocused(message(alice, "By hand"));
 
 // Another conversation, and what may be done with it.
 const lobby = alice.locator(".row").filter({ has: page.locator(".name", { hasText: "Lobby" }) });
@@ -77,5 +86,5 @@ await alice.locator(".state.connected").waitFor();
 // Everything that can have the focus has a name.
 const nameless = await page.evaluate(() => [...document.querySelectorAll("button, select, textarea, input, a, summary")]
   .filter((node) => !node.closest("[aria-hidden]") && !(node.getAttribute("aria-label") || node.textContent.trim() || node.closest("label")?.textContent.trim())).map((node) => node.outerHTML));
-console.log(JSON.stringify({ isBack, nameless, ...seen }));
+console.log(JSON.stringify({ isBack, isStillBack, nameless, ...seen }));
 await browser.close();

@@ -57,7 +57,7 @@ def test_the_page_comes_back_whatever_the_network_does(fresh: str, tmp_path: Pat
 
 
 def test_the_page_can_be_used_by_keyboard_alone(fresh: str, tmp_path: Path) -> None:
-    assert drive("page-keys", fresh, tmp_path) == {"isBack": True, "nameless": [], "troubles": [], "elsewhere": []}
+    assert drive("page-keys", fresh, tmp_path) == {"isBack": True, "isStillBack": True, "nameless": [], "troubles": [], "elsewhere": []}
 
 
 def test_the_client_of_the_page_does_what_every_client_must(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ let close = () => undefined;
 // items: [{label, act, isDanger?}]; emojis: {chosen(emoji)}
 export function openMenu(anchor, label, items, emojis) {
   close();
-  const from = document.activeElement;
+  const back = comeBack(document.activeElement);
   const node = make("div.menu", { role: "menu", "aria-label": label, keydown: (event) => pressed(node, event) });
   if (emojis) node.append(make("div.emojis", { role: "none" }, ...EMOJIS.map((emoji) => entry(emoji, SAY.reactWith(emoji), () => emojis.chosen(emoji)))));
   node.append(...items.map(({ label: text, act, isDanger }) => entry(text, undefined, act, isDanger)));
@@ -21,10 +21,19 @@ export function openMenu(anchor, label, items, emojis) {
     removeEventListener("resize", outside);
     const hadFocus = node.contains(document.activeElement);
     node.remove();
-    if (hadFocus && from?.isConnected) from.focus({ preventScroll: true });
+    if (hadFocus) back();
     close = () => undefined;
   };
   node.querySelector("button")?.focus({ preventScroll: true });
+}
+
+// To where the focus was, though it may have been drawn anew since.
+function comeBack(from) {
+  const { parentElement, dataset: { key } } = from;
+  return () => {
+    const node = from.isConnected || !key ? from : parentElement.querySelector(`[data-key="${CSS.escape(key)}"]`);
+    node?.focus({ preventScroll: true });
+  };
 }
 
 function entry(text, label, act, isDanger) {
