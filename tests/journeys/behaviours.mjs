@@ -143,7 +143,7 @@ const VERBS = {
     const DEEDS = {
       "conversation.watch": () => client.open(c).then(() => client.rooms.get(c).error && Promise.reject({ code: client.rooms.get(c).error })),
       "message.send": () => client.send(c, fields),
-      "message.list": () => client.rooms.has(c) && (fields.before === undefined ? undefined : client.upkeep.page(client.rooms.get(c), fields)),
+      "message.list": () => (fields.before === undefined ? undefined : client.upkeep.page(client.rooms.get(c), fields)),
       "conversation.list": () => undefined,
       retry: () => client.outbox.retry(p.id),
       discard: () => client.outbox.discard(p.id),
@@ -242,6 +242,8 @@ const ELSEWISE = {
   "sending: the specification's names": "it says what is on the wire",
   "sending: too large for a frame": "what is too long stands there as failed",
   "resuming: no longer watched": "it goes on watching what was once opened",
+  "list: a page that was asked for before the watch": "it asks for none before it watches",
+  "status: what happened while away": "it asks at once, and 43 s are too long for an answer",
   "status: reading": "it reads what it shows, and here it shows nothing",
   "status: unread": "what happens in one millisecond stands in no order",
   "status: mentions": "it asks the server how often",

@@ -40,6 +40,7 @@ export class Chats {
     if (message.n <= (row.last_n ?? 0) && row.last_message) return;
     Object.assign(row, { last_n: message.n, last_message: message });
     if (message.sender === this.me) row.own_n = message.n;
+    else if (message.seq <= (row.read_seq ?? 0)) row.read_n = message.n; // read on another device, which was told first
     else if (message.mention_all || message.mentions?.includes(this.me)) row.unread_mentions = (row.unread_mentions ?? 0) + 1;
   }
 

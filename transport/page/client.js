@@ -116,7 +116,11 @@ export class Client {
   }
 
   #settled({ m, c, p, at }, r) {
-    if (m === "message.send") this.rooms.get(c)?.list.sent({ type: "text", ...p, ...r, sender: this.me, sent_at: r.sent_at ?? at });
+    const room = this.rooms.get(c);
+    if (m !== "message.send" || !room) return;
+    const isPast = r.seq <= room.stream.seq && !room.list.get(p.id); // the answer to a repeat, whose push went by unseen
+    room.list.sent({ type: "text", ...p, ...r, sender: this.me, sent_at: r.sent_at ?? at });
+    if (isPast) this.upkeep.renew(room, p.id);
   }
 
   #push(push) {

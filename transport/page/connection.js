@@ -1,25 +1,24 @@
 // One connection, kept up: a socket, `hello`, commands and their answers, and coming back. It knows nothing of conversations.
 //
 // States: disconnected, connecting, connected, reconnecting, auth_failed. Close codes from 4500 on mean: do not come back.
-import { SAY } from "./words.js";
+import { Calls, sizeOf, tooLarge } from "./calls.js";
 
 const FIRST_MS = 250; // the first wait before coming back; doubled each time, and a random part of it is waited
 const LAST_MS = 30_000;
 const STEADY_MS = 60_000; // a connection that lasted as long begins with the first wait again
 const SILENT_MS = 60_000; // `heads` come every 25 s: after so much silence the network is gone, whatever the socket says
-const ANSWER_MS = 20_000; // a command without an answer for so long: likewise
 const HELLO_MS = 10_000; // from dialling to the answer to `hello`
 const CALM_MS = { 4429: 1000 }; // the least that one waits after a code
 const ENVELOPE = 256; // bytes around `p` in a frame: a frame that is too large would cost the connection
 const AUTH = [4502, 4503];
+const TOO_LARGE = 1009;
 
 export class Connection {
   state = "disconnected";
   #socket;
   #attempt;
   #timers = {};
-  #waiting = new Map();
-  #next = 1;
+  #calls;
   #pause = FIRST_MS;
   #since = 0;
   #ahead = 0;
@@ -30,6 +29,9 @@ export class Connection {
   // told: {state(), resume() -> what was seen, welcome(r), push(frame), wire(direction, frame, m)}
   constructor(tokens, device, told) {
     Object.assign(this, { tokens, device, told });
+    this.#calls = new Calls({
+      send: (frame) => this.#say(frame), answered: (frame, m) => told.wire("in", frame, m), silent: () => this.#closed(1006),
+    });
   }
 
   connect() {
@@ -46,19 +48,13 @@ export class Connection {
   // Promises the answer `r`, or refuses with `e`. `at` is called in the moment of the answer, before any push that follows it.
   ask(m, p, at) {
     if (this.state !== "connected") return Promise.reject({ code: "disconnected", retryable: true });
-    const size = new Blob([JSON.stringify(p)]).size;
-    if (size > this.#largest) return Promise.reject({ code: "too_large", message: SAY.tooLarge(size, this.#largest), retryable: false });
-    return this.#send(m, p, at);
+    const size = sizeOf(p);
+    return size > this.#largest ? Promise.reject(tooLarge(size, this.#largest)) : this.#calls.make(m, p, at);
   }
 
-  #send(m, p, at = (r) => r) {
-    const i = this.#next++;
-    return new Promise((done, failed) => {
-      const timer = setTimeout(() => this.#closed(1006), m === "hello" ? HELLO_MS : ANSWER_MS);
-      this.#waiting.set(i, { m, timer, failed, done: (r) => done(at(r) ?? r) });
-      this.told.wire("out", { i, m, p });
-      this.#socket.send(JSON.stringify({ i, m, p }));
-    });
+  #say(frame) {
+    this.told.wire("out", frame);
+    this.#socket.send(JSON.stringify(frame));
   }
 
   async #open() {
@@ -76,7 +72,7 @@ export class Connection {
   #greet(token) {
     const resume = this.told.resume();
     const p = { token, device: this.device, sdk: "caas-page", ...(Object.keys(resume).length ? { resume } : {}) };
-    this.#send("hello", p, (r) => this.#welcome(r)).catch((e) => e.code === "disconnected" || this.#refused(e));
+    this.#calls.make("hello", p, (r) => this.#welcome(r), HELLO_MS).catch((e) => e.code === "disconnected" || this.#refused(e));
   }
 
   // A token that has expired is worth one more try; who may not come in does not try again.
@@ -98,6 +94,7 @@ export class Connection {
   }
 
   #welcome(r) {
+    if (r.user.id !== this.tokens.user) return this.#drop("disconnected"); // the token is somebody else's: what is here is not theirs
     this.#since = Date.now();
     this.#wasThere = true;
     this.#wasExpired = false;
@@ -129,19 +126,9 @@ export class Connection {
   }
 
   #take(frame) {
-    if (frame.t === undefined) return this.#answered(frame.i, frame);
+    if (frame.t === undefined) return this.#calls.answered(frame);
     this.told.wire("in", frame);
     this.told.push(frame);
-  }
-
-  #answered(i, frame) {
-    const waiting = this.#waiting.get(i);
-    this.#waiting.delete(i);
-    if (!waiting) return;
-    clearTimeout(waiting.timer);
-    this.told.wire("in", frame, waiting.m);
-    if (frame.e) waiting.failed(frame.e);
-    else waiting.done(frame.r);
   }
 
   #listen(ms = SILENT_MS) {
@@ -153,6 +140,7 @@ export class Connection {
     if (code === 4401) this.tokens.forget();
     if (this.#since && Date.now() - this.#since > STEADY_MS) this.#pause = FIRST_MS;
     if (code >= 4500) return this.#drop(AUTH.includes(code) ? "auth_failed" : "disconnected");
+    if (code === TOO_LARGE) this.#calls.dropLargest(this.#largest);
     this.#drop(this.#coming);
     this.#again(CALM_MS[code]);
   }
@@ -168,13 +156,8 @@ export class Connection {
     this.#since = 0;
     Object.values(this.#timers).forEach(clearTimeout);
     socket?.close();
-    const waiting = [...this.#waiting.values()];
-    this.#waiting.clear();
     this.#to(state);
-    for (const { timer, failed } of waiting) {
-      clearTimeout(timer);
-      failed({ code: "disconnected", retryable: true });
-    }
+    this.#calls.drop();
   }
 
   #to(state) {

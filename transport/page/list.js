@@ -52,10 +52,10 @@ export class MessageList {
     this.page();
   }
 
-  // Of many who reacted only the first five are known: whether one of them has gone, and who comes after them is not known here.
-  lacks({ id, emoji }) {
+  // After a reaction: of many who reacted only the first five are known, so there may be another one, or a number, that only the server knows.
+  lacks({ id, emoji, count: told }) {
     const { count = 0, users = [] } = this.get(id)?.reactions?.[emoji] ?? {};
-    return users.length < Math.min(FIRST, count);
+    return users.length < Math.min(FIRST, count) || (told === undefined && users.length < count);
   }
 
   // All of it is to be loaded anew.

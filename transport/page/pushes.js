@@ -23,10 +23,11 @@ function inRoom(client, room, push) {
     client.outbox.seen(p);
     if (p.sender !== client.me) client.receipts.delivered(c, push.s);
   }
-  if (t === "reaction.removed" && room.list.lacks(p)) client.upkeep.renew(room, p.id);
+  if (REACTIONS.has(t) && room.list.lacks(p)) client.upkeep.renew(room, p.id);
   if (MEMBERS.has(t) && room.state === "in_room") client.upkeep.contacts.meet(c);
 }
 
+const REACTIONS = new Set(["reaction.added", "reaction.removed"]);
 const MEMBERS = new Set(["member.added", "member.removed", "member.updated"]);
 
 const PERSONAL = {
