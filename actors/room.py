@@ -287,7 +287,7 @@ class Room(Actor[Message]):
                 return False
             waiting.refuse(NOT_NOW)
         else:
-            waiting.refuse(conflict() if outcome.what == "conflict" else refusal(outcome.code, riding.entry.kind))
+            waiting.refuse(conflict(riding.entry.kind) if outcome.what == "conflict" else refusal(outcome.code, riding.entry.kind))
         return True
 
     def _overdue(self, number: int) -> None:
@@ -324,7 +324,7 @@ class Room(Actor[Message]):
             if first.digest == waiting.act.digest:
                 waiting.answer(Verdict(message.row.seq, message.row.n, first.at, duplicate=True))
             else:
-                waiting.refuse(conflict())
+                waiting.refuse(conflict(waiting.act.kind))
         else:
             self._looked[message.op] = message.row is not None
 

@@ -12,7 +12,7 @@ import msgspec
 
 from protocol import limits
 from protocol.errors import Refused
-from protocol.scan import Finding, scan
+from protocol.scan import ABSENT, Finding, scan
 
 _unpack = msgspec.msgpack.Decoder().decode
 _parse = msgspec.json.Decoder().decode
@@ -125,7 +125,7 @@ def _look(command: Any) -> Finding:
         level = inner
     if items > limits.ITEMS:
         refusal = f"it holds more than {limits.ITEMS} items"
-    i, m = (command.get("i"), command.get("m")) if isinstance(command, dict) else (None, None)
+    i, m = (command.get("i", ABSENT), command.get("m")) if isinstance(command, dict) else (ABSENT, None)
     return Finding(refusal, i, m)
 
 
@@ -135,7 +135,7 @@ def _command(command: Any, finding: Finding | None) -> Command:
         return Command(i, m, {}, Refused("bad_request", f"The command cannot be taken: {finding.refusal}."))
     if type(command) is not dict:
         raise BadFrame("something else than a map")
-    i, m = _named(command.get("i"), command.get("m"))
+    i, m = _named(command.get("i", ABSENT), command.get("m"))
     p = command.get("p", {})
     if type(p) is not dict:
         return Command(i, m, {}, Refused("bad_request", "`p` must be a map.", field="p"))
@@ -145,7 +145,7 @@ def _command(command: Any, finding: Finding | None) -> Command:
 def _named(i: Any, m: Any) -> tuple[int, str]:
     if type(m) is not str:
         raise BadFrame("no `m`")
-    if i is None:
+    if i is ABSENT:
         return 0, m
     if type(i) is not int or not 1 <= i <= limits.LARGEST_REQUEST:
         raise BadFrame("a bad `i`")

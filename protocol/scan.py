@@ -2,16 +2,19 @@
 
 from math import isfinite
 from struct import unpack
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from protocol import limits
+
+ABSENT: Final = object()
+"""Where no `i` stands, which is something else than a bad one."""
 
 
 class Finding(NamedTuple):
     """What was found of one command: why it is refused (empty: nothing), and its `i` and `m` as far as they are plain."""
 
     refusal: str
-    i: Any = None
+    i: Any = ABSENT
     m: Any = None
     begin: int = 0
     end: int = 0
@@ -71,7 +74,7 @@ class _Walk:
                 key = self._top(top, key, value, is_key=left[-1] % 2 == 1)
             if inside is not None:
                 self._enter(left, *inside)
-        return Finding(self.refusal, top.get("i"), top.get("m"), begin, self.at)
+        return Finding(self.refusal, top.get("i", ABSENT), top.get("m"), begin, self.at)
 
     def _top(self, top: dict[Any, Any], key: Any, value: Any, *, is_key: bool) -> Any:
         if is_key:

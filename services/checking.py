@@ -13,6 +13,7 @@ from services.deciding import Fold
 from services.kinds import Kinds
 from storage.ports.entry import Place
 
+_SENDS = ("message.new", "message.reply")
 APPEND, ANSWER, WAIT, LOOK = "append", "answer", "wait", "look"
 
 
@@ -33,7 +34,7 @@ def check(fold: Fold, kinds: Kinds, act: Act, ahead: Collection[bytes], stored: 
     """
     if first := fold.find(act.op):
         if first.digest != act.digest:
-            raise conflict()
+            raise conflict(act.kind)
         return Checked(ANSWER, act, Verdict(first.seq, first.n, first.at, duplicate=True))
     if act.op in ahead:
         return Checked(WAIT, act)
@@ -45,9 +46,10 @@ def check(fold: Fold, kinds: Kinds, act: Act, ahead: Collection[bytes], stored: 
     return _decided(fold, kinds, act)
 
 
-def conflict() -> Refused:
-    """The id was used for something else."""
-    return Refused("id_conflict", "This id was used for another act in this conversation: make a new one.", field="id")
+def conflict(kind: str) -> Refused:
+    """The id was used for something else. A message's id is its act's; all others name it `op`."""
+    return Refused("id_conflict", "This id was used for another act in this conversation: make a new one.",
+                   field="id" if kind in _SENDS else "op")
 
 
 def refusal(code: str, what: str) -> Refused:

@@ -14,7 +14,14 @@ def said(params: msgspec.Struct) -> dict[str, Any]:
     fields: dict[str, Any] = msgspec.to_builtins(params)  # leaves out what is UNSET
     for name in _NOT_SAID:
         fields.pop(name, None)
-    return fields
+    return {name: _in_order(value) if type(value) in (dict, list) else value for name, value in fields.items()}
+
+
+def _in_order(value: Any) -> Any:
+    """The keys of maps in one order: a client that encodes its own data anew may say them in another, and it is the same act."""
+    if type(value) is dict:
+        return {key: _in_order(value[key]) for key in sorted(value, key=str)}
+    return [_in_order(item) for item in value] if type(value) is list else value
 
 
 def digest(key: bytes, kind: str, actor: str, fields: dict[str, Any]) -> bytes:

@@ -29,7 +29,7 @@ def allowed(fold: Fold, user: str, capability: str) -> str:
 
 def stranger(fold: Fold) -> str:
     """What somebody who is not a member is told: that there is nothing, unless its existence may be seen."""
-    return "not_a_member" if fold.type == "channel" and fold.access in ("public", "broadcast") else "not_found"
+    return "not_a_member" if fold.access in ("public", "broadcast") else "not_found"
 
 
 def capabilities(fold: Fold, role: str) -> frozenset[str]:

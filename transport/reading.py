@@ -1,5 +1,6 @@
 """From an HTTP request to the `p` of a command: path beats body beats query."""
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
@@ -13,6 +14,8 @@ from protocol.errors import Refused
 from protocol.ids import parse_act, show_act
 from protocol.world import Ids
 from services.commands import Command
+
+_INTEGER = re.compile(r"-?[0-9]{1,17}", re.ASCII)
 
 Convert = Callable[[list[str]], Any]
 T = TypeVar("T")
@@ -54,15 +57,18 @@ def _unquoted(key: str) -> str:
 
 
 def _converter(kind: Any) -> Convert:
-    if _holds_list(msgspec.inspect.type_info(kind)):
+    info = msgspec.inspect.type_info(kind)
+    if _holds(msgspec.inspect.IntType, info):
+        return lambda values: msgspec.convert(int(values[0]) if _INTEGER.fullmatch(values[0]) else values[0], kind)  # 1.0 is none
+    if _holds(msgspec.inspect.ListType, info):
         return lambda values: msgspec.convert([item for value in values for item in value.split(",") if item], kind, strict=False)
     return lambda values: msgspec.convert(values[0], kind, strict=False)
 
 
-def _holds_list(info: msgspec.inspect.Type) -> bool:
+def _holds(kind: type[msgspec.inspect.Type], info: msgspec.inspect.Type) -> bool:
     if isinstance(info, msgspec.inspect.UnionType):
-        return any(_holds_list(one) for one in info.types)
-    return isinstance(info, msgspec.inspect.ListType)
+        return any(_holds(kind, one) for one in info.types)
+    return isinstance(info, kind)
 
 
 async def read_body() -> dict[str, Any]:

@@ -137,7 +137,8 @@ def _add_sessions(routes: Routes, sessions: Sessions, enter: Enter) -> None:
         return answer(await sessions.create(scope, await read_as(CreateSession)), 201)
 
     async def refresh_session() -> Response:
-        return answer(await sessions.refresh((await read_as(RefreshSession)).refresh_token), 200)
+        body = await read_as(RefreshSession)
+        return answer(await sessions.refresh(body.refresh_token, request.headers.get("Idempotency-Key")), 201)
 
     async def end_session(session: str) -> Response:
         await sessions.revoke(await enter("admin"), session)

@@ -70,7 +70,7 @@ class Membership:
 
     @command("conversation.join", "POST /conversations/{c}/join", answers=replies.Done, makes=True)
     def join(self, scope: Scope, p: Whole) -> Asked:
-        """Come into a public or broadcast channel."""
+        """Come into a public or broadcast conversation."""
         check_somebody(scope, "joins")
         rules.check_conversation(p.c)
         return Asked(self._acting.act(scope, p, "member.joined", {"users": [scope.user]}, {"users": [scope.external]}), seq_of)

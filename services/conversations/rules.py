@@ -79,14 +79,14 @@ def check_create(p: Create) -> None:
     check_custom(p.custom)
     if p.type == "direct":
         _check_direct(p)
-    elif p.access not in (UNSET, "private"):
-        raise Refused("bad_request", "Only a channel may be public or broadcast.", field="access")
 
 
 def _check_direct(p: Create) -> None:
     for field in ("id", "name"):
         if getattr(p, field) is not UNSET:
             raise Refused("bad_request", f"A direct conversation has no `{field}`: leave it out.", field=field)
+    if p.access not in (UNSET, "private"):
+        raise Refused("bad_request", "A direct conversation is private.", field="access")
 
 
 def check_pair(others: Sequence[str]) -> None:

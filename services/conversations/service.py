@@ -38,7 +38,7 @@ class Conversations:
         try:
             verdict = await self._rooms.submit(scope, act)
         except Refused as refused:
-            if refused.code != "id_conflict":
+            if refused.code != "id_conflict" or refused.field == "op":
                 raise
             return await self._existing(scope, conversation, refused)
         return {"conversation": created_object(conversation, act.facts, verdict.at, verdict.seq), **flags(verdict)}

@@ -17,7 +17,7 @@ def check_message(p: Send) -> None:
     check_content(p)
     if p.type == "system":
         raise Refused("forbidden", "Only the server sends messages of type `system`: choose another type.", field="type")
-    if p.text is UNSET and p.attachments is UNSET and p.custom is UNSET:
+    if not p.text and not p.attachments and p.custom is UNSET:  # "" and [] say nothing either
         raise Refused("bad_request", "A message needs `text`, `attachments` or `custom`.", field="text")
     for field in ("reply_to", "thread"):
         check_reference(getattr(p, field), field)

@@ -13,7 +13,7 @@ TOKEN_MS: Final = 15 * 60_000
 SESSION_MS: Final = 7 * 24 * 3_600_000
 """How long a session can be refreshed, from when it was made."""
 GRACE_MS: Final = 10_000
-"""A refresh token used again so soon gets the same answer: the first one may have been lost on its way."""
+"""A refresh token used again so soon is no theft. Under the same `Idempotency-Key` it gets the same answer, which may have been lost."""
 LONGEST_SIGNED_MS: Final = 24 * 3_600_000
 """How long a token that a company signed by itself may be valid."""
 AHEAD_MS: Final = 60_000
@@ -67,6 +67,8 @@ class Session(msgspec.Struct, frozen=True):
     refresh: bytes
     """SHA-256 of the refresh token that is valid now."""
     refreshed_at: int
+    asked: bytes = b""
+    """SHA-256 of the `Idempotency-Key` that the last refresh was asked for under."""
 
 
 class Claims(NamedTuple):

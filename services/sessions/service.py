@@ -5,6 +5,8 @@ and closes connections.
 """
 
 from collections.abc import Callable, Sequence
+from hashlib import sha256
+from hmac import compare_digest
 from typing import Any
 
 import msgspec
@@ -61,11 +63,12 @@ class Sessions:
         await self._documents.put(scope, SESSIONS, first.session, msgspec.structs.asdict(session), version(1))
         return await self._answer(first, session, user.shown())
 
-    async def refresh(self, refresh_token: str) -> dict[str, Any]:
-        """A fresh token, and the next refresh token; the old one dies. Used once more after that, it ends the session.
+    async def refresh(self, refresh_token: str, idempotency_key: str | None = None) -> dict[str, Any]:
+        """A fresh token, and the next refresh token; the old one dies. Used once more after the grace, it ends the session.
 
-        Raises Refused `token_invalid`.
+        Within the grace a repeat under the same key gets the same answer. Raises Refused `token_invalid`.
         """
+        asked = sha256(idempotency_key.encode()).digest() if idempotency_key else b""
         shown = parse_refresh(refresh_token)
         if shown is None:
             raise _over()
@@ -78,9 +81,11 @@ class Sessions:
                 raise _over()
             if session.created_at + SESSION_MS <= self._clock.now_ms() or session.created_at <= await self.validity.of_application(scope.tenant):
                 raise _over()
-            if shown.number == session.number and (session := await self._rotate(scope, shown, session, key, held.place.offset)) is None:
+            if shown.number == session.number and (session := await self._rotate(scope, shown, session, key, asked, held.place.offset)) is None:
                 continue  # somebody else used it just now: look again
-            return await self._refreshed(scope, shown, session, key)
+            if shown.number == held.doc["number"] or await self._is_repeat(scope, shown, session, asked):
+                return await self._refreshed(scope, shown, session, key)
+            raise _over()
 
     async def revoke(self, scope: Scope, session: str) -> None:
         """End a session: the application any, a user their own. Raises Refused `not_found`."""
@@ -125,18 +130,22 @@ class Sessions:
             raise _over()
         return await self._vault.secret(scope.tenant, "~refresh")
 
-    async def _rotate(self, scope: Scope, shown: RefreshToken, session: Session, key: bytes, number: int) -> Session | None:
+    async def _rotate(self, scope: Scope, shown: RefreshToken, session: Session, key: bytes, asked: bytes, number: int) -> Session | None:
         """The session with the next refresh token; None when somebody else changed it meanwhile."""
         after = shown.next(key)
-        rotated = msgspec.structs.replace(session, number=after.number, refresh=after.hashed(), refreshed_at=self._clock.now_ms())
+        rotated = msgspec.structs.replace(session, number=after.number, refresh=after.hashed(), refreshed_at=self._clock.now_ms(), asked=asked)
         put = await self._documents.put(scope, SESSIONS, shown.session, msgspec.structs.asdict(rotated), version(number + 1))
         return rotated if put else None
 
-    async def _refreshed(self, scope: Scope, shown: RefreshToken, session: Session, key: bytes) -> dict[str, Any]:
-        """The answer to a token whose successor is the newest, within the grace; to an older one, the end of the session."""
+    async def _is_repeat(self, scope: Scope, shown: RefreshToken, session: Session, asked: bytes) -> bool:
+        """Whether a token that was used already may be answered again. Too late, or behind its successor's back, it ends the session."""
         if shown.number + 1 != session.number or self._clock.now_ms() - session.refreshed_at > GRACE_MS:
             await self._end(scope, [shown.session], "refresh_reused")
-            raise _over()
+            return False
+        return bool(asked) and compare_digest(asked, session.asked)
+
+    async def _refreshed(self, scope: Scope, shown: RefreshToken, session: Session, key: bytes) -> dict[str, Any]:
+        """The answer to a token whose successor is the newest."""
         people = await self._users.of_internal(scope, [session.user])
         if session.user not in people:
             raise _over()

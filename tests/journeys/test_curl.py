@@ -51,7 +51,7 @@ def test_sessions_are_made_refreshed_and_revoked(curl: Curl) -> None:
     made = curl("POST", "/sessions/create", {"user": {"external_id": "dora", "display_name": "Dora"}})
     assert (made.status, made.body["user"]) == (201, {"id": "dora", "display_name": "Dora"})
     fresh = curl("POST", "/sessions/refresh", {"refresh_token": made.body["refresh_token"]})
-    assert fresh.status == 200
+    assert fresh.status == 201
     assert curl("GET", "/conversations", bearer=fresh.body["token"]).status == 200
     assert curl("DELETE", "/users/dora/sessions").status == 200
     time.sleep(1.1)  # within a second, on every worker

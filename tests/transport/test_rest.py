@@ -376,7 +376,7 @@ async def test_a_session_for_nobody_is_refused_by_field(site, body, field):
 async def test_a_session_is_refreshed_without_any_other_credential(site):
     site.headers = {}
     response, body = await site.ask("POST", "/api/v1/sessions/refresh", {"refresh_token": site.refresh_token})
-    assert response.status_code == 200
+    assert response.status_code == 201
     assert (await site.ask("GET", "/api/v1/things/c", Authorization=f"Bearer {body['token']}"))[0].status_code == 200
     check_problem(*await site.ask("POST", "/api/v1/sessions/refresh", {"refresh_token": "x"}), "token_invalid")
     check_problem(*await site.ask("POST", "/api/v1/sessions/refresh", {}), "bad_request")

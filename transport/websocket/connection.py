@@ -6,7 +6,7 @@ import trio
 
 from transport.websocket.frames import ABNORMAL, BINARY, BROKEN, CLOSE, NO_STATUS, PING, PONG, Event, close_code, close_payload, frame
 from transport.websocket.outbox import Outbox
-from transport.websocket.reader import FrameReader
+from transport.websocket.reader import INVALID_TEXT, FrameReader
 
 if TYPE_CHECKING:
     from transport.websocket.handshake import Upgrade
@@ -85,6 +85,11 @@ class Connection:
     def binary(self) -> bool:
         """Whether the subprotocol speaks in binary frames."""
         return self.subprotocol != "caas.v1.json"
+
+    @property
+    def _speaks(self) -> bool:
+        """A protocol of ours is spoken here: what it cannot decode closes as it says, not as RFC 6455 does."""
+        return self._hub.spoken is not None
 
     @property
     def gone(self) -> bool:
@@ -206,7 +211,7 @@ class Connection:
         if opcode == CLOSE:
             self._peer_closed(payload)
         elif opcode == BROKEN:
-            self._finish(payload)
+            self._finish(_BAD_FRAME if self._speaks and close_code(payload) == INVALID_TEXT else payload)
         elif opcode == PONG and self.unanswered:
             self.unanswered = 0
         elif self._within_budget() and opcode == PING:
@@ -260,3 +265,4 @@ class Connection:
 
 
 _PING = frame(PING, b"")
+_BAD_FRAME = close_payload(4500, "bad_frame")

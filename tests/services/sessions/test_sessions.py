@@ -81,20 +81,31 @@ async def test_refreshing_gives_new_tokens_and_the_old_one_dies_with_the_family_
     assert await refused(worker.sessions.refresh(fresh["refresh_token"])) == "token_invalid"
 
 
-async def test_within_the_grace_the_same_old_token_gets_the_same_answer_on_any_worker(worker):
+async def test_within_the_grace_the_same_old_token_gets_the_same_answer_under_the_same_key_on_any_worker(worker):
     made = await worker.sessions.create(APP, alice())
     worker.clock.ms += 500
-    first = await worker.sessions.refresh(made["refresh_token"])
+    first = await worker.sessions.refresh(made["refresh_token"], "k1")
     worker.clock.ms += GRACE_MS
-    assert await worker.sibling().sessions.refresh(made["refresh_token"]) == first
+    assert await worker.sibling().sessions.refresh(made["refresh_token"], "k1") == first
+    assert worker.announced == []
+
+
+async def test_within_the_grace_the_old_token_is_dead_without_that_key_and_the_session_lives_on(worker):
+    made = await worker.sessions.create(APP, alice())
+    for key in ("k1", None):
+        fresh = await worker.sessions.refresh(made["refresh_token"], key)
+        for other in ("k2", "", None):
+            assert await refused(worker.sessions.refresh(made["refresh_token"], other)) == "token_invalid"
+        await authenticated(worker, fresh["token"])
+        made = fresh
     assert worker.announced == []
 
 
 async def test_a_clock_that_is_a_little_behind_is_no_theft(worker):
     made = await worker.sessions.create(APP, alice())
-    first = await worker.sessions.refresh(made["refresh_token"])
+    first = await worker.sessions.refresh(made["refresh_token"], "k1")
     worker.clock.ms -= 3_000
-    assert await worker.sessions.refresh(made["refresh_token"]) == first
+    assert await worker.sessions.refresh(made["refresh_token"], "k1") == first
 
 
 async def test_an_old_token_whose_successor_was_used_is_theft_even_within_the_grace(worker):
@@ -110,7 +121,7 @@ async def test_many_refreshes_at_once_on_many_workers_give_one_answer(worker):
     answers = []
 
     async def refresh(one):
-        answers.append(await one.sessions.refresh(made["refresh_token"]))
+        answers.append(await one.sessions.refresh(made["refresh_token"], "k1"))
 
     async with trio.open_nursery() as nursery:
         for seed in range(2, 10):
