@@ -34,8 +34,10 @@ from supervisor import Actor, Exit
 
 _log = logging.getLogger("actors.connection")
 
-MOST_OPEN = 1_024
-"""Commands of one connection that may be unanswered, or wait for `hello` or for a bank."""
+HOLD = 512
+"""So many commands unanswered, and no more is read from the socket until half of them are: who pipelines is slowed down, not refused."""
+MOST_OPEN = 2_048
+"""Commands of one connection that may be unanswered, or wait for `hello` or for a bank; one read may bring more than there was room for."""
 FLOOD, FLOOD_S = 1_000, 10.0
 """Commands refused for their rate within so many seconds: who goes on like that is not listening, and is closed with 4429."""
 WITHIN_S = 30.0
@@ -165,6 +167,8 @@ class Connection(Actor[Message]):
                 self._here.used()
             for command in commands:
                 self._command(command)
+        if self._under_way + len(self._early) >= HOLD:
+            self._socket.pause()
 
     def _check_ids(self, commands: list[Command]) -> None:
         """An `i` that is still unanswered makes the whole frame bad: nothing of it takes effect."""
@@ -212,6 +216,12 @@ class Connection(Actor[Message]):
         """What waited may be carried out: `hello` is answered, or the bank has answered."""
         while self._early and not self.closed and self._admit(self._early.popleft()):
             pass
+        self._read_on()
+
+    def _read_on(self) -> None:
+        """What was too much has been answered."""
+        if self._socket.paused and self._under_way + len(self._early) <= HOLD // 2:
+            self._socket.resume()
 
     def _held_back(self, command: Command, refused: Refused) -> None:
         self.refuse(command, refused)
@@ -264,8 +274,7 @@ class Connection(Actor[Message]):
             else:
                 self.reply(command, asked.answer(verdict))
         finally:
-            self._under_way -= 1
-            self._lanes.leave(lane, act=True)
+            self._left(lane, act=True)
 
     def _done(self, command: Command, lane: str, result: Any, error: Exception | None) -> None:
         try:
@@ -275,8 +284,12 @@ class Connection(Actor[Message]):
                 self._note_typing(command)
                 self._say(command, result)
         finally:
-            self._under_way -= 1
-            self._lanes.leave(lane, act=False)
+            self._left(lane, act=False)
+
+    def _left(self, lane: str, *, act: bool) -> None:
+        self._under_way -= 1
+        self._lanes.leave(lane, act=act)
+        self._read_on()
 
     def _note_typing(self, command: Command) -> None:
         """Remember the conversations typed in last: they are told when the connection ends."""

@@ -15,7 +15,7 @@ from protocol.ids import parse_act, show_act
 from protocol.world import Ids
 from services.commands import Command
 
-_INTEGER = re.compile(r"-?[0-9]{1,17}", re.ASCII)
+_INTEGER = re.compile(r"0|-?[1-9][0-9]{0,16}")
 
 Convert = Callable[[list[str]], Any]
 T = TypeVar("T")

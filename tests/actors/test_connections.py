@@ -284,10 +284,12 @@ async def test_messages_are_paged_both_ways(world: World, autojump_clock: object
 async def test_commands_that_want_no_answer_are_bounded_as_well(world: World, autojump_clock: object) -> None:
     alice = await group(world)
     silent = pack([{"m": "conversation.get", "p": {"c": "g"}}] * 64)
-    alice.worker.connections.messages(alice, [(2, silent)] * 20)
+    alice.worker.connections.messages(alice, [(2, silent)] * 40)
     refused = await alice.ask("conversation.get", c="g")
-    assert (refused["error"], refused["limit"]) == ("too_many", {"name": "unanswered", "max": 1_024, "got": 1_025})
+    assert (refused["error"], refused["limit"]) == ("too_many", {"name": "unanswered", "max": 2_048, "got": 2_049})
+    assert alice.paused
     await trio.sleep(5)
+    assert not alice.paused
     assert (await alice.ask("conversation.get", c="g"))["role"] == "owner"
 
 

@@ -204,6 +204,7 @@ class Client:
         Client.numbers += 1
         self.id = Client.numbers
         self.subprotocol = "caas.v1"
+        self.paused = False
         self.outbox = SimOutbox(self)
         self.worker, self.state = worker, None
         self.frames: list[Any] = []
@@ -218,6 +219,14 @@ class Client:
 
     def admitted(self) -> None:
         """Known now."""
+
+    def pause(self) -> None:
+        """What is sent from now on waits in the network; here the tests alone send, and see that they should not."""
+        self.paused = True
+
+    def resume(self) -> None:
+        """Read on."""
+        self.paused = False
 
     def took(self, frame: Any) -> None:
         self.frames.append(frame)

@@ -54,7 +54,12 @@ def rest(port: int, method: str, path: str, body: Any = None, token: str | None 
         said.setdefault("Content-Type", "application/json")
     link = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE_S)
     try:
-        link.request(method, path if not path.startswith("/") or path.startswith(("/api", "/health", "/ready", "/metrics", "/openapi", "/docs")) else "/api/v1" + path, data, said)
+        link.request(
+            method,
+            path if not path.startswith("/") or path.startswith(("/api", "/health", "/ready", "/metrics", "/openapi", "/docs")) else "/api/v1" + path,
+            data,
+            said,
+        )
         got = link.getresponse()
         text = got.read()
         kind = got.headers.get("Content-Type", "")
@@ -77,7 +82,8 @@ class Wire:
         self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         offered = ("caas.v1.json" if json_twin else "caas.v1") if protocols is None else protocols
         key = base64.b64encode(os.urandom(16)).decode()
-        head = f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Key: {key}\r\nSec-WebSocket-Version: 13\r\n"
+        head = f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        head += f"Sec-WebSocket-Key: {key}\r\nSec-WebSocket-Version: 13\r\n"
         head += f"Sec-WebSocket-Protocol: {offered}\r\n" if offered else ""
         head += "Sec-WebSocket-Extensions: permessage-deflate\r\n"
         self.sock.sendall((head + "\r\n").encode())
@@ -104,7 +110,13 @@ class Wire:
         mask = os.urandom(4)
         size = len(data)
         head = bytes([(0x80 if fin else 0) | opcode])
-        head += bytes([0x80 | size]) if size < 126 else bytes([0xFE]) + struct.pack(">H", size) if size < 65536 else bytes([0xFF]) + struct.pack(">Q", size)
+        head += (
+            bytes([0x80 | size])
+            if size < 126
+            else bytes([0xFE]) + struct.pack(">H", size)
+            if size < 65536
+            else bytes([0xFF]) + struct.pack(">Q", size)
+        )
         pad = (mask * (size // 4 + 1))[:size]
         masked = (int.from_bytes(data, "big") ^ int.from_bytes(pad, "big")).to_bytes(size, "big") if size else b""
         self.sock.sendall(head + mask + masked)

@@ -8,12 +8,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.wire.client import Answer, Wire, rest, uuid7
+from tests.wire.waiting import PARTS
 
 
 class Dev:
@@ -32,7 +34,7 @@ class Dev:
     def _ready(self, said: Path) -> int:
         deadline = time.monotonic() + 60
         while time.monotonic() < deadline:
-            found = re.search(r"^ready http://127\.0\.0\.1:(\d+)$", said.read_text(), re.M)
+            found = re.search(r"^ready http://127\.0\.0\.1:(\d+)$", said.read_text(), re.MULTILINE)
             if found:
                 return int(found[1])
             assert self.process.poll() is None, "caas dev has ended"
@@ -103,7 +105,7 @@ def twin(request: pytest.FixtureRequest) -> bool:
 Group = Callable[..., tuple[str, list[Wire]]]
 
 
-@pytest.fixture()
+@pytest.fixture
 def group(dev: Dev) -> Group:
     """A group of that many connected people who all watch it: its id, their sockets (the first is the owner), each with `.user`."""
 
@@ -120,3 +122,17 @@ def group(dev: Dev) -> Group:
         return c, sockets
 
     return make
+
+
+@pytest.fixture(scope="session")
+def parts(dev: Dev) -> Iterator[list[Future[None]]]:
+    """What waits, each in a thread of its own."""
+    with ThreadPoolExecutor(len(PARTS)) as pool:
+        yield [pool.submit(part(dev)) for part in PARTS]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def begun(request: pytest.FixtureRequest) -> None:
+    """What only waits (`test_waiting.py`) does so behind the other tests."""
+    if any("parts" in getattr(item, "fixturenames", ()) for item in request.session.items):
+        request.getfixturevalue("parts")

@@ -8,7 +8,21 @@ import pytest
 from tests.wire.client import Wire, uuid7
 from tests.wire.conftest import Dev, Group
 
-OWNER = {"send", "react", "pin", "edit_own", "edit_any", "delete_own", "delete_any", "update", "add_members", "remove_members", "set_roles", "freeze", "delete"}
+OWNER = {
+    "send",
+    "react",
+    "pin",
+    "edit_own",
+    "edit_any",
+    "delete_own",
+    "delete_any",
+    "update",
+    "add_members",
+    "remove_members",
+    "set_roles",
+    "freeze",
+    "delete",
+}
 MEMBER = {"send", "react", "pin", "edit_own", "delete_own"}
 ADMIN = MEMBER | {"add_members", "remove_members"}
 
@@ -41,9 +55,24 @@ def test_create(dev: Dev, twin: bool) -> None:
     assert one.refused("conversation.create", type="group", op=op, members=[a, b], name="M")["code"] == "id_conflict"
 
 
-@pytest.mark.parametrize("p", [{}, {"type": "direct"}, {"type": "party"}, {"type": "group", "access": "open"}, {"type": "group", "members": ["a b"]}, {"type": "group", "members": "bob"}, {"type": "group", "name": 7},
-                               {"type": "direct", "members": ["bob", "carol"]}, {"type": "direct", "members": []}, {"type": "direct", "members": ["bob"], "id": "x1"}, {"type": "direct", "members": ["bob"], "name": "x"},
-                               {"type": "group", "id": "~x"}, {"type": "group", "id": "me"}])
+@pytest.mark.parametrize(
+    "p",
+    [
+        {},
+        {"type": "direct"},
+        {"type": "party"},
+        {"type": "group", "access": "open"},
+        {"type": "group", "members": ["a b"]},
+        {"type": "group", "members": "bob"},
+        {"type": "group", "name": 7},
+        {"type": "direct", "members": ["bob", "carol"]},
+        {"type": "direct", "members": []},
+        {"type": "direct", "members": ["bob"], "id": "x1"},
+        {"type": "direct", "members": ["bob"], "name": "x"},
+        {"type": "group", "id": "~x"},
+        {"type": "group", "id": "me"},
+    ],
+)
 def test_what_cannot_be_created(dev: Dev, p: dict[str, Any]) -> None:
     assert dev.connect("alice").refused("conversation.create", **p)["code"] == "bad_request"
 
@@ -65,7 +94,11 @@ def test_unknown_users_are_not_found_and_nobody_is_added(dev: Dev, group: Group)
     got = one.refused("member.add", c=c, users=[b, "nobody2"])
     assert (got["code"], got["field"].split(".")[0]) == ("not_found", "users")
     assert [m["user"]["id"] for m in one.ask("member.list", c=c)["items"]] == [a]
-    for m, p, field in (("message.send", {"id": uuid7(), "text": "x", "mentions": ["nobody3"]}, "mentions"), ("member.remove", {"user": "nobody4"}, "user"), ("member.update", {"user": "nobody5", "role": "admin"}, "user")):
+    for m, p, field in (
+        ("message.send", {"id": uuid7(), "text": "x", "mentions": ["nobody3"]}, "mentions"),
+        ("member.remove", {"user": "nobody4"}, "user"),
+        ("member.update", {"user": "nobody5", "role": "admin"}, "user"),
+    ):
         got = one.refused(m, c=c, **p)
         assert (got["code"], got["field"].split(".")[0]) == ("not_found", field), m
     assert one.refused("user.block", user="nobody6")["code"] == "not_found"
@@ -101,7 +134,13 @@ def test_direct(dev: Dev, twin: bool) -> None:
         got = x.ask("conversation.get", c=c)
         assert got["role"] == "owner"
         assert not set(got["capabilities"]) & {"add_members", "remove_members", "set_roles", "delete"}
-    for m, p in (("member.add", {"users": ["alice"]}), ("member.remove", {"user": b}), ("conversation.leave", {}), ("conversation.delete", {}), ("member.update", {"user": b, "role": "member"})):
+    for m, p in (
+        ("member.add", {"users": ["alice"]}),
+        ("member.remove", {"user": b}),
+        ("conversation.leave", {}),
+        ("conversation.delete", {}),
+        ("member.update", {"user": b, "role": "member"}),
+    ):
         assert one.refused(m, c=c, op=uuid7(), **p)["code"] == "forbidden", m
     assert dev.connect("alice").refused("conversation.join", c=c, op=uuid7())["code"] == "not_found"
     for x in (one, two):
@@ -187,9 +226,24 @@ def test_join_leave_delete(dev: Dev, twin: bool) -> None:
     assert two.ask("conversation.delete", c=c, op=gone) == {**got, "duplicate": True}
     assert three.refused("conversation.join", c=c, op=uuid7())["code"] == "not_found"
     private = two.ask("conversation.create", type="group", op=uuid7())["conversation"]["id"]
-    for m, p in (("conversation.join", {}), ("conversation.get", {}), ("conversation.watch", {}), ("message.send", {"id": uuid7(), "text": "x"}), ("message.list", {}), ("member.list", {}), ("conversation.leave", {}),
-                 ("conversation.sync", {"after": 0}), ("message.read", {"seq": 1}), ("typing.start", {}), ("conversation.delete", {}), ("conversation.update", {"name": "x"}), ("conversation.freeze", {"frozen": True}),
-                 ("member.add", {"users": [d]}), ("message.get", {"id": uuid7()}), ("reaction.add", {"id": uuid7(), "emoji": "x"})):
+    for m, p in (
+        ("conversation.join", {}),
+        ("conversation.get", {}),
+        ("conversation.watch", {}),
+        ("message.send", {"id": uuid7(), "text": "x"}),
+        ("message.list", {}),
+        ("member.list", {}),
+        ("conversation.leave", {}),
+        ("conversation.sync", {"after": 0}),
+        ("message.read", {"seq": 1}),
+        ("typing.start", {}),
+        ("conversation.delete", {}),
+        ("conversation.update", {"name": "x"}),
+        ("conversation.freeze", {"frozen": True}),
+        ("member.add", {"users": [d]}),
+        ("message.get", {"id": uuid7()}),
+        ("reaction.add", {"id": uuid7(), "emoji": "x"}),
+    ):
         assert three.refused(m, c=private, **p)["code"] == "not_found", m
 
 
@@ -286,12 +340,49 @@ def test_conversation_list(dev: Dev, twin: bool) -> None:
     assert "next" not in got
     assert [i["conversation"]["id"] for i in got["items"]] == [cs[1], cs[4], cs[3], cs[2], cs[0]]
     assert {"conversation", "role", "read_seq", "read_n", "last_n", "own_n", "unread", "unread_mentions"} <= set(item)
-    assert set(item) <= {"conversation", "role", "read_seq", "read_n", "last_n", "own_n", "unread", "unread_mentions", "last_message", "muted_until", "pinned", "archived"}
-    assert {k: item[k] for k in ("role", "read_seq", "read_n", "last_n", "own_n", "unread", "unread_mentions")} == {"role": "member", "read_seq": 0, "read_n": 0, "last_n": 1, "own_n": 0, "unread": 1, "unread_mentions": 1}
-    assert item["last_message"] == {"id": message, "seq": 2, "n": 1, "sender": a, "type": "text", "text": "newest", "mentions": [b], "sent_at": sent["sent_at"]}
+    assert set(item) <= {
+        "conversation",
+        "role",
+        "read_seq",
+        "read_n",
+        "last_n",
+        "own_n",
+        "unread",
+        "unread_mentions",
+        "last_message",
+        "muted_until",
+        "pinned",
+        "archived",
+    }
+    assert {k: item[k] for k in ("role", "read_seq", "read_n", "last_n", "own_n", "unread", "unread_mentions")} == {
+        "role": "member",
+        "read_seq": 0,
+        "read_n": 0,
+        "last_n": 1,
+        "own_n": 0,
+        "unread": 1,
+        "unread_mentions": 1,
+    }
+    assert item["last_message"] == {
+        "id": message,
+        "seq": 2,
+        "n": 1,
+        "sender": a,
+        "type": "text",
+        "text": "newest",
+        "mentions": [b],
+        "sent_at": sent["sent_at"],
+    }
     two.ask("message.read", c=cs[1], seq=2)
     item = two.ask("conversation.list")["items"][0]
-    assert {k: item[k] for k in ("read_seq", "read_n", "last_n", "own_n", "unread", "unread_mentions")} == {"read_seq": 2, "read_n": 1, "last_n": 1, "own_n": 0, "unread": 0, "unread_mentions": 0}
+    assert {k: item[k] for k in ("read_seq", "read_n", "last_n", "own_n", "unread", "unread_mentions")} == {
+        "read_seq": 2,
+        "read_n": 1,
+        "last_n": 1,
+        "own_n": 0,
+        "unread": 0,
+        "unread_mentions": 0,
+    }
     pages, cursor = [], {}
     for _ in range(4):
         page = two.ask("conversation.list", limit=2, **cursor)
@@ -320,13 +411,40 @@ def test_what_one_has_sent_oneself_is_not_unread(group: Group) -> None:
 def test_the_names_of_commands_and_their_missing_fields(dev: Dev) -> None:
     one = dev.connect("alice")
     needs: dict[str, dict[str, Any]] = {
-        "token.refresh": {"token": "x"}, "conversation.create": {"type": "group"}, "conversation.get": {"c": "x"}, "conversation.watch": {"c": "x"}, "conversation.unwatch": {"c": "x"}, "conversation.update": {"c": "x"},
-        "conversation.freeze": {"c": "x", "frozen": True}, "conversation.join": {"c": "x"}, "conversation.leave": {"c": "x"}, "conversation.delete": {"c": "x"}, "conversation.sync": {"c": "x", "after": 0},
-        "member.add": {"c": "x", "users": ["bob"]}, "member.remove": {"c": "x", "user": "bob"}, "member.update": {"c": "x", "user": "bob", "role": "admin"}, "member.list": {"c": "x"},
-        "message.send": {"c": "x", "id": uuid7()}, "message.edit": {"c": "x", "id": uuid7()}, "message.delete": {"c": "x", "id": uuid7()}, "message.list": {"c": "x"}, "message.get": {"c": "x", "id": uuid7()},
-        "reaction.add": {"c": "x", "id": uuid7(), "emoji": "x"}, "reaction.remove": {"c": "x", "id": uuid7(), "emoji": "x"}, "message.pin": {"c": "x", "id": uuid7()}, "message.unpin": {"c": "x", "id": uuid7()},
-        "message.read": {"c": "x", "seq": 1}, "message.delivered": {"c": "x", "seq": 1}, "typing.start": {"c": "x"}, "typing.stop": {"c": "x"}, "presence.set": {"status": "online"}, "presence.watch": {"users": ["bob"]},
-        "presence.unwatch": {"users": ["bob"]}, "user.get": {"users": ["bob"]}, "user.block": {"user": "bob"}, "user.unblock": {"user": "bob"},
+        "token.refresh": {"token": "x"},
+        "conversation.create": {"type": "group"},
+        "conversation.get": {"c": "x"},
+        "conversation.watch": {"c": "x"},
+        "conversation.unwatch": {"c": "x"},
+        "conversation.update": {"c": "x"},
+        "conversation.freeze": {"c": "x", "frozen": True},
+        "conversation.join": {"c": "x"},
+        "conversation.leave": {"c": "x"},
+        "conversation.delete": {"c": "x"},
+        "conversation.sync": {"c": "x", "after": 0},
+        "member.add": {"c": "x", "users": ["bob"]},
+        "member.remove": {"c": "x", "user": "bob"},
+        "member.update": {"c": "x", "user": "bob", "role": "admin"},
+        "member.list": {"c": "x"},
+        "message.send": {"c": "x", "id": uuid7()},
+        "message.edit": {"c": "x", "id": uuid7()},
+        "message.delete": {"c": "x", "id": uuid7()},
+        "message.list": {"c": "x"},
+        "message.get": {"c": "x", "id": uuid7()},
+        "reaction.add": {"c": "x", "id": uuid7(), "emoji": "x"},
+        "reaction.remove": {"c": "x", "id": uuid7(), "emoji": "x"},
+        "message.pin": {"c": "x", "id": uuid7()},
+        "message.unpin": {"c": "x", "id": uuid7()},
+        "message.read": {"c": "x", "seq": 1},
+        "message.delivered": {"c": "x", "seq": 1},
+        "typing.start": {"c": "x"},
+        "typing.stop": {"c": "x"},
+        "presence.set": {"status": "online"},
+        "presence.watch": {"users": ["bob"]},
+        "presence.unwatch": {"users": ["bob"]},
+        "user.get": {"users": ["bob"]},
+        "user.block": {"user": "bob"},
+        "user.unblock": {"user": "bob"},
     }
     for m, p in needs.items():
         for field in p:

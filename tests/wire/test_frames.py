@@ -17,7 +17,10 @@ def closes(one: Wire, code: int, reason: str) -> None:
     assert not one.replies
 
 
-@pytest.mark.parametrize(("offered", "chosen"), [("caas.v1", "caas.v1"), ("caas.v1.json", "caas.v1.json"), ("caas.v1.json, caas.v1", "caas.v1"), ("other, caas.v1.json", "caas.v1.json")])
+@pytest.mark.parametrize(
+    ("offered", "chosen"),
+    [("caas.v1", "caas.v1"), ("caas.v1.json", "caas.v1.json"), ("caas.v1.json, caas.v1", "caas.v1"), ("other, caas.v1.json", "caas.v1.json")],
+)
 def test_subprotocols(dev: Dev, offered: str, chosen: str) -> None:
     one = dev.socket(protocols=offered)
     assert one.status == 101
@@ -46,7 +49,14 @@ def test_fragments_are_accepted(dev: Dev, twin: bool) -> None:
 
 def test_an_array_holds_commands_of_their_own(dev: Dev, twin: bool) -> None:
     one = dev.connect(dev.user(), twin)
-    one.put([{"i": 1001, "m": "no.such", "p": {}}, {"i": 1002, "m": "user.get", "p": {"users": []}}, {"m": "user.get", "p": {"users": []}}, {"i": 1003, "m": "user.get", "p": {}}])
+    one.put(
+        [
+            {"i": 1001, "m": "no.such", "p": {}},
+            {"i": 1002, "m": "user.get", "p": {"users": []}},
+            {"m": "user.get", "p": {"users": []}},
+            {"i": 1003, "m": "user.get", "p": {}},
+        ]
+    )
     assert one.answer(1002) == {"items": []}
     for i, code in ((1001, "unknown_command"), (1003, "bad_request")):
         with pytest.raises(Refused, match=code):
@@ -59,7 +69,9 @@ def test_an_array_holds_commands_of_their_own(dev: Dev, twin: bool) -> None:
 OK = {"i": 11, "m": "user.get", "p": {"users": []}}
 
 
-@pytest.mark.parametrize("junk", [[], [{**OK, "i": k + 1} for k in range(65)], [[OK]], [OK, 7], [OK, None], [OK, "x"], [OK, [OK]], 7, "x", None, True])
+@pytest.mark.parametrize(
+    "junk", [[], [{**OK, "i": k + 1} for k in range(65)], [[OK]], [OK, 7], [OK, None], [OK, "x"], [OK, [OK]], 7, "x", None, True]
+)
 def test_an_array_of_something_else_closes_and_takes_no_effect(dev: Dev, group: Group, junk: Any, twin: bool) -> None:
     user = dev.user()
     one = dev.connect(user, twin)
@@ -71,10 +83,23 @@ def test_an_array_of_something_else_closes_and_takes_no_effect(dev: Dev, group: 
     assert dev.rest("GET", f"/conversations/{c}/messages", CAAS_User=user).body["items"] == []
 
 
-@pytest.mark.parametrize("bad", [
-    {"i": 1}, {"p": {}}, {}, {"i": 1, "m": 7}, {"i": 1, "m": None}, {"i": 0, "m": "user.get", "p": {"users": []}}, {"i": 2**32, "m": "user.get", "p": {"users": []}},
-    {"i": -1, "m": "user.get"}, {"i": 1.0, "m": "user.get"}, {"i": True, "m": "user.get"}, {"i": "1", "m": "user.get"}, {"i": None, "m": "user.get"},
-])
+@pytest.mark.parametrize(
+    "bad",
+    [
+        {"i": 1},
+        {"p": {}},
+        {},
+        {"i": 1, "m": 7},
+        {"i": 1, "m": None},
+        {"i": 0, "m": "user.get", "p": {"users": []}},
+        {"i": 2**32, "m": "user.get", "p": {"users": []}},
+        {"i": -1, "m": "user.get"},
+        {"i": 1.0, "m": "user.get"},
+        {"i": True, "m": "user.get"},
+        {"i": "1", "m": "user.get"},
+        {"i": None, "m": "user.get"},
+    ],
+)
 def test_no_m_or_a_bad_i_closes(dev: Dev, bad: Any, twin: bool) -> None:
     one = dev.connect("bob", twin)
     one.put(bad)
@@ -127,7 +152,15 @@ def test_without_i_no_reply_nor_error(group: Group, twin: bool) -> None:
 @pytest.mark.parametrize("data", [b"", b"\xc1", b"\x81\xa1", b"\x80\x80", b"{", b"\x83\xa1i\x01", b"\xdf\xff\xff\xff\xff", b"{} {}", b"[1"])
 def test_undecodable_bytes_close(dev: Dev, data: bytes, twin: bool) -> None:
     one = dev.connect("bob", twin)
-    one.raw(data.replace(b"\xc1", b"x").replace(b"\x81\xa1", b"y").replace(b"\x83\xa1i\x01", b"z").replace(b"\x80\x80", b"w").replace(b"\xdf\xff\xff\xff\xff", b"v") if twin else data)
+    one.raw(
+        data.replace(b"\xc1", b"x")
+        .replace(b"\x81\xa1", b"y")
+        .replace(b"\x83\xa1i\x01", b"z")
+        .replace(b"\x80\x80", b"w")
+        .replace(b"\xdf\xff\xff\xff\xff", b"v")
+        if twin
+        else data
+    )
     closes(one, 4500, "bad_frame")
 
 
@@ -140,18 +173,31 @@ def test_the_wrong_kind_of_frame_closes(dev: Dev, twin: bool) -> None:
 
 def test_a_decodable_command_with_a_good_i_is_answered(dev: Dev, twin: bool) -> None:
     one = dev.connect("bob", twin)
-    for k, (thing, code) in enumerate([({"m": "no.such", "p": {}}, "unknown_command"), ({"m": "", "p": {}}, "unknown_command"), ({"m": "user.get", "p": 7}, "bad_request"),
-                                       ({"m": "user.get", "p": []}, "bad_request"), ({"m": "user.get", "p": {}}, "bad_request"), ({"m": "user.get", "p": None}, "bad_request")]):
+    for k, (thing, code) in enumerate(
+        [
+            ({"m": "no.such", "p": {}}, "unknown_command"),
+            ({"m": "", "p": {}}, "unknown_command"),
+            ({"m": "user.get", "p": 7}, "bad_request"),
+            ({"m": "user.get", "p": []}, "bad_request"),
+            ({"m": "user.get", "p": {}}, "bad_request"),
+            ({"m": "user.get", "p": None}, "bad_request"),
+        ]
+    ):
         one.put({"i": 300 + k, **thing})
         with pytest.raises(Refused) as no:
             one.answer(300 + k)
         assert no.value.code == code, thing
-        assert {"code", "message", "retryable", "request_id"} <= set(no.value.error) <= {"code", "message", "retryable", "retry_after_ms", "field", "limit", "request_id"}
+        assert (
+            {"code", "message", "retryable", "request_id"}
+            <= set(no.value.error)
+            <= {"code", "message", "retryable", "retry_after_ms", "field", "limit", "request_id"}
+        )
         assert no.value.error["retryable"] is False
         assert isinstance(no.value.error["request_id"], str)
 
 
 # hello
+
 
 def test_what_hello_answers(dev: Dev, twin: bool) -> None:
     user = dev.user()
@@ -210,7 +256,14 @@ def test_a_second_hello_is_refused_and_the_connection_stays(dev: Dev) -> None:
     one.settle()
 
 
-@pytest.mark.parametrize(("token", "code", "closing"), [("nonsense", "token_invalid", (4502, "token_invalid")), ("", "token_invalid", (4502, "token_invalid")), ("caas_sk_dev", "token_invalid", (4502, "token_invalid"))])
+@pytest.mark.parametrize(
+    ("token", "code", "closing"),
+    [
+        ("nonsense", "token_invalid", (4502, "token_invalid")),
+        ("", "token_invalid", (4502, "token_invalid")),
+        ("caas_sk_dev", "token_invalid", (4502, "token_invalid")),
+    ],
+)
 def test_a_failed_hello_is_answered_then_closed(dev: Dev, token: str, code: str, closing: tuple[int, str], twin: bool) -> None:
     one = dev.socket(json_twin=twin)
     i = one.say("hello", token=token)
@@ -219,8 +272,20 @@ def test_a_failed_hello_is_answered_then_closed(dev: Dev, token: str, code: str,
     closes(one, *closing)
 
 
-@pytest.mark.parametrize("p", [{}, {"token": 7}, {"token": None}, {"resume": []}, {"resume": {"x": {"seq": -1, "epoch": 1}}}, {"resume": {"x": {"seq": 1.0, "epoch": 1}}},
-                               {"resume": {"x": {}}}, {"device": {"platform": "x"}}, {"device": 7}])
+@pytest.mark.parametrize(
+    "p",
+    [
+        {},
+        {"token": 7},
+        {"token": None},
+        {"resume": []},
+        {"resume": {"x": {"seq": -1, "epoch": 1}}},
+        {"resume": {"x": {"seq": 1.0, "epoch": 1}}},
+        {"resume": {"x": {}}},
+        {"device": {"platform": "x"}},
+        {"device": 7},
+    ],
+)
 def test_a_hello_of_the_wrong_shape(dev: Dev, p: dict[str, Any], twin: bool) -> None:
     one = dev.socket(json_twin=twin)
     one.put({"i": 1, "m": "hello", "p": {"token": dev.token("bob"), **p} if p else {}})
@@ -247,6 +312,7 @@ def test_a_resume_too_large(dev: Dev) -> None:
 
 # resume
 
+
 def test_resume(dev: Dev, group: Group, twin: bool) -> None:
     c, (a, b) = group(2, twin)
     ids = [uuid7() for _ in range(5)]
@@ -256,7 +322,9 @@ def test_resume(dev: Dev, group: Group, twin: bool) -> None:
     b.push("conversation.joined", "me")
     me = dev.connect(b.user).welcome["me"]  # type: ignore[attr-defined]
     with dev.socket(json_twin=twin) as one:
-        got = one.hello(dev.token(b.user), resume={c: {"seq": 2, "epoch": epoch}, "me": {"seq": 0, "epoch": epoch}, "nowhere": {"seq": 1, "epoch": epoch}})  # type: ignore[attr-defined]
+        got = one.hello(
+            dev.token(b.user), resume={c: {"seq": 2, "epoch": epoch}, "me": {"seq": 0, "epoch": epoch}, "nowhere": {"seq": 1, "epoch": epoch}}
+        )  # type: ignore[attr-defined]
         assert set(got["conversations"]) == {c, "nowhere"}
         assert got["conversations"]["nowhere"] == {"error": "not_found"}
         mine = got["conversations"][c]
@@ -315,6 +383,7 @@ def test_later_comes_when_the_seq_does(dev: Dev, group: Group) -> None:
 
 # order
 
+
 def test_commands_of_one_connection_take_effect_in_the_order_sent(group: Group, twin: bool) -> None:
     c, (a, b) = group(2, twin)
     ids = [uuid7() for _ in range(150)]
@@ -331,11 +400,19 @@ def test_commands_of_one_connection_take_effect_in_the_order_sent(group: Group, 
 def test_mixed_commands_in_order(group: Group) -> None:
     c, (a, b) = group(2)
     message = uuid7()
-    asked = [a.say("message.send", c=c, id=message, text="1"), a.say("message.edit", c=c, id=message, text="2", op=uuid7()), a.say("reaction.add", c=c, id=message, emoji="x", op=uuid7()),
-             a.say("message.pin", c=c, id=message, op=uuid7()), a.say("conversation.update", c=c, name="n", op=uuid7()), a.say("message.delete", c=c, id=message, op=uuid7(), **{"for": "all"})]
+    asked = [
+        a.say("message.send", c=c, id=message, text="1"),
+        a.say("message.edit", c=c, id=message, text="2", op=uuid7()),
+        a.say("reaction.add", c=c, id=message, emoji="x", op=uuid7()),
+        a.say("message.pin", c=c, id=message, op=uuid7()),
+        a.say("conversation.update", c=c, name="n", op=uuid7()),
+        a.say("message.delete", c=c, id=message, op=uuid7(), **{"for": "all"}),
+    ]
     for i in asked:
         a.answer(i)
-    assert [b.push(t, c)["s"] for t in ("message.new", "message.updated", "reaction.added", "message.pinned", "conversation.updated", "message.deleted")] == [2, 3, 4, 5, 6, 7]
+    assert [
+        b.push(t, c)["s"] for t in ("message.new", "message.updated", "reaction.added", "message.pinned", "conversation.updated", "message.deleted")
+    ] == [2, 3, 4, 5, 6, 7]
 
 
 def test_the_watch_reply_comes_before_its_pushes_and_none_after_unwatch(group: Group, dev: Dev) -> None:
@@ -356,9 +433,8 @@ def test_the_watch_reply_comes_before_its_pushes_and_none_after_unwatch(group: G
         one.settle()
         after = [p["s"] for p in one.pushes if p.get("c") == c and "s" in p]
         assert after == sorted(after)
-        if seq > head:
-            if seq not in after:
-                one.push("message.new", c)
+        if seq > head and seq not in after:
+            one.push("message.new", c)
         one.ask("conversation.unwatch", c=c)
         one.pushes = [p for p in one.pushes if p.get("c") != c]
         i = a.ask("message.send", c=c, id=uuid7(), text="unseen")

@@ -60,9 +60,19 @@ def test_repeats_of_everything_else(group: Group, dev: Dev, twin: bool) -> None:
     message, _ = send(a, c)
     extra = dev.user()
     acts: list[tuple[str, dict[str, Any]]] = [
-        ("message.edit", {"id": message, "text": "two"}), ("reaction.add", {"id": message, "emoji": "x"}), ("reaction.remove", {"id": message, "emoji": "x"}), ("message.pin", {"id": message}),
-        ("message.unpin", {"id": message}), ("member.add", {"users": [extra]}), ("member.update", {"user": extra, "role": "admin"}), ("member.remove", {"user": extra}), ("conversation.update", {"name": "n"}),
-        ("conversation.freeze", {"frozen": True}), ("conversation.freeze", {"frozen": False}), ("message.delete", {"id": message, "for": "me"}), ("message.delete", {"id": message, "for": "all"}),
+        ("message.edit", {"id": message, "text": "two"}),
+        ("reaction.add", {"id": message, "emoji": "x"}),
+        ("reaction.remove", {"id": message, "emoji": "x"}),
+        ("message.pin", {"id": message}),
+        ("message.unpin", {"id": message}),
+        ("member.add", {"users": [extra]}),
+        ("member.update", {"user": extra, "role": "admin"}),
+        ("member.remove", {"user": extra}),
+        ("conversation.update", {"name": "n"}),
+        ("conversation.freeze", {"frozen": True}),
+        ("conversation.freeze", {"frozen": False}),
+        ("message.delete", {"id": message, "for": "me"}),
+        ("message.delete", {"id": message, "for": "all"}),
     ]
     done = []
     for m, p in acts:
@@ -110,7 +120,7 @@ def test_edit(group: Group, twin: bool) -> None:
     assert "custom" not in got["message"]
     a.ask("message.edit", c=c, id=message, text="three", op=uuid7())
     got = b.ask("message.get", c=c, id=message)
-    assert [e["text"] for e in got["edits"] if "text" in e][0] == "one"
+    assert next(e["text"] for e in got["edits"] if "text" in e) == "one"
     assert got["edits"][-1]["text"] == "two"
     assert all(set(e) <= {"text", "at"} for e in got["edits"])
     assert b.refused("message.edit", c=c, id=message, text="x")["code"] == "forbidden"
@@ -163,7 +173,7 @@ def test_list(group: Group, dev: Dev, twin: bool) -> None:
     assert got == [10, 11, 15]
     assert listed(after=page["next"])[0] == [16]
     assert listed(after=page["next"])[1]["next"] is None
-    assert listed(after=16) [0] == []
+    assert listed(after=16)[0] == []
     assert listed(before=2)[0] == []
     got, page = listed(around=8, limit=5)
     assert 8 in got
@@ -349,7 +359,17 @@ def test_the_first_entries_of_me(dev: Dev) -> None:
     one = dev.connect(user)
     got = one.ask("conversation.sync", c="me", after=0)
     assert [e["s"] for e in got["entries"]] == list(range(1, got["head"] + 1))
-    known = {"mention.new", "invite.new", "conversation.joined", "conversation.left", "read.moved", "message.hidden", "setting.changed", "block.changed", "skip"}
+    known = {
+        "mention.new",
+        "invite.new",
+        "conversation.joined",
+        "conversation.left",
+        "read.moved",
+        "message.hidden",
+        "setting.changed",
+        "block.changed",
+        "skip",
+    }
     assert {e["t"] for e in got["entries"]} <= known
 
 

@@ -13,7 +13,11 @@ from tests.wire.conftest import Dev
 def problem(got: Answer, status: int, code: str, field: str | None = None) -> dict[str, Any]:
     assert (got.status, got.body["code"]) == (status, code), got
     assert got.headers["content-type"].split(";")[0] == "application/problem+json"
-    assert {"type", "title", "status", "code", "message", "retryable", "request_id"} <= set(got.body) <= {"type", "title", "status", "code", "message", "retryable", "request_id", "retry_after_ms", "field", "limit", "detail", "instance"}
+    assert (
+        {"type", "title", "status", "code", "message", "retryable", "request_id"}
+        <= set(got.body)
+        <= {"type", "title", "status", "code", "message", "retryable", "request_id", "retry_after_ms", "field", "limit", "detail", "instance"}
+    )
     assert got.body["status"] == status
     assert type(got.body["retryable"]) is bool
     assert field is None or got.body["field"] == field, got
@@ -64,7 +68,9 @@ def test_a_session_that_is_ended(dev: Dev) -> None:
     assert (got.status, got.body) == (200, {})
     sock_end = sock.until_closed()
     assert (sock_end.code, sock_end.reason) == (4503, "revoked")
-    assert [p["p"] for p in sock.pushes if p["t"] == "session.revoked"] and set(next(p["p"] for p in sock.pushes if p["t"] == "session.revoked")) == {"reason"}
+    assert [p["p"] for p in sock.pushes if p["t"] == "session.revoked"] and set(next(p["p"] for p in sock.pushes if p["t"] == "session.revoked")) == {
+        "reason"
+    }
     stay.settle()
     problem(dev.rest("GET", "/conversations", token=one["token"]), 401, "token_invalid")
     problem(dev.rest("DELETE", f"/users/{user}/sessions", token=dev.token("bob")), 403, "forbidden")
@@ -277,8 +283,19 @@ def test_unknown_routes_and_methods(dev: Dev) -> None:
         problem(dev.rest("GET", path), 404, "not_found")
         problem(dev.rest("POST", path, {}), 404, "not_found")
     problem(rest(dev.port, "GET", "/api/v1/"), 404, "not_found")
-    for method, path in (("PUT", "/conversations"), ("DELETE", "/conversations"), ("POST", "/conversations/x"), ("GET", "/sessions/create"), ("PUT", "/sessions/create"), ("GET", "/conversations/x/join"),
-                         ("POST", "/conversations/x/sync"), ("PATCH", "/presence"), ("POST", "/health"), ("DELETE", "/users"), ("GET", "/api/sessions/create")):
+    for method, path in (
+        ("PUT", "/conversations"),
+        ("DELETE", "/conversations"),
+        ("POST", "/conversations/x"),
+        ("GET", "/sessions/create"),
+        ("PUT", "/sessions/create"),
+        ("GET", "/conversations/x/join"),
+        ("POST", "/conversations/x/sync"),
+        ("PATCH", "/presence"),
+        ("POST", "/health"),
+        ("DELETE", "/users"),
+        ("GET", "/api/sessions/create"),
+    ):
         problem(dev.rest(method, path, {} if method != "GET" else None), 405, "bad_request")
         problem(dev.rest(method, path, {} if method != "GET" else None, token=None), 405, "bad_request")
 
@@ -298,7 +315,12 @@ def test_bodies(dev: Dev) -> None:
     assert got["limit"] == {"name": "text", "max": 16384, "got": 16385}
     got = dev.rest("POST", p, {"text": "x", "junk": "y" * 70_000}, CAAS_User=user)
     problem(got, 413, "too_large")
-    problem(dev.rest("POST", p, {"text": "x", "attachments": [{"kind": "file", "url": "u"}, {"kind": "file"}]}, CAAS_User=user), 400, "bad_request", "attachments.1.url")
+    problem(
+        dev.rest("POST", p, {"text": "x", "attachments": [{"kind": "file", "url": "u"}, {"kind": "file"}]}, CAAS_User=user),
+        400,
+        "bad_request",
+        "attachments.1.url",
+    )
     assert dev.rest("POST", p, raw=json.dumps({"text": "x"}).encode(), CAAS_User=user, Content_Type="text/plain").status == 201
 
 
@@ -324,7 +346,13 @@ def test_blocked(dev: Dev) -> None:
 
 
 def test_the_plain_pages(dev: Dev) -> None:
-    for path, kind in (("/health", None), ("/ready", None), ("/metrics", "text/plain"), ("/openapi.json", "application/json"), ("/docs", "text/html")):
+    for path, kind in (
+        ("/health", None),
+        ("/ready", None),
+        ("/metrics", "text/plain"),
+        ("/openapi.json", "application/json"),
+        ("/docs", "text/html"),
+    ):
         for token in (None, SECRET):
             got = rest(dev.port, "GET", path, token=token)
             assert got.status == 200, path

@@ -33,8 +33,8 @@ CREATE: Final = Route(
     example=Example({"user": _PROFILE}, _MADE))
 CREATE_ELSEWHERE: Final = msgspec.structs.replace(CREATE, name="sessions.create.unversioned", path="/api/sessions/create")
 REFRESH: Final = Route(
-    name="sessions.refresh", method="POST", path=f"{BASE}/sessions/refresh", params=RefreshSession, answers=SessionMade, statuses=(201,), who="anyone",
-    refuses=("token_invalid",), summary="A fresh token, and the next refresh token; the old one dies.",
+    name="sessions.refresh", method="POST", path=f"{BASE}/sessions/refresh", params=RefreshSession, answers=SessionMade, statuses=(201,),
+    who="anyone", refuses=("token_invalid",), summary="A fresh token, and the next refresh token; the old one dies.",
     example=Example({"refresh_token": _MADE["refresh_token"]}, _MADE))
 END: Final = Route(
     name="sessions.end", method="DELETE", path=f"{BASE}/sessions/{{session}}", params=OfSession, answers=Nothing,
