@@ -45,6 +45,8 @@ class Dialect(NamedTuple):
     answer: str = "own"
     ping: bytes = b""
     pong: bytes = b""
+    grouped: str = "alone"
+    """How several messages share a frame: alone (they do not), lines, lengths (a varint before each)."""
     counted: bytes = b""
     """Messages that hold this are counted."""
 
@@ -125,10 +127,11 @@ class Generator:
         """Close everything."""
         self._process.communicate()
 
-    def speak(self, dialect: Dialect, host: str, port: int, per_address: int = 20_000) -> None:
-        """Whom to connect to, and how it talks."""
-        self._tell("dialect", answer=dialect.answer, ping=dialect.ping, pong=dialect.pong, count=dialect.counted)
-        self._tell("target", host=host, port=port, per_address=per_address)
+    def speak(self, dialect: Dialect, host: str, port: int, per_address: int = 20_000, first_address: int = 0) -> None:
+        """Whom to connect to, and how it talks. On this machine, from which of the addresses 127.0.0.2 and on, so many connections from each."""
+        self._tell("dialect", answer=dialect.answer, ping=dialect.ping, pong=dialect.pong, grouped=dialect.grouped,
+                   count=dialect.counted)
+        self._tell("target", host=host, port=port, per_address=per_address, first_address=first_address)
 
     def add(self, script: Script, count: int = 1) -> range:
         """Connections, not open yet, and their numbers."""

@@ -42,7 +42,7 @@ def _facts(lab: Lab) -> list[tuple[str, str]]:
 
 
 def main() -> int:
-    """Measure, report, compare."""
+    """Measure, report, compare. 1 when something was wrong with what ours sent, or ours is slower than it was."""
     asked = _asked()
     try:
         built("generate")
@@ -60,7 +60,7 @@ def main() -> int:
             print(report.line(row), flush=True)
         facts = _facts(lab) if asked.plan != "tiny" and asked.only == NAMES else []
     print(report.write(found, asked.into, f"The bench, {asked.plan}", lab.left_out, facts).read_text())
-    return guard.main_of(found, record=asked.record) or int(any(row.faults for row in found))
+    return guard.main_of(found, record=asked.record) or int(any(row.faults for row in found if row.server.startswith(OURS)))
 
 
 def _asked() -> argparse.Namespace:

@@ -24,7 +24,7 @@ size_t ready_count, opening_count, lost_count;
 static uint8_t room[ROOM];
 static int herd_epoll = -1;
 static struct sockaddr_in target;
-static uint32_t conns_per_address = 20000;
+static uint32_t conns_per_address = 20000, first_address;
 
 int64_t now_ns(void) {
     struct timespec now;
@@ -39,10 +39,11 @@ size_t herd_add(size_t count, struct script script) {
     return first;
 }
 
-void herd_target(const char *host, uint16_t port, uint32_t per_address) {
+void herd_target(const char *host, uint16_t port, uint32_t per_address, uint32_t first) {
     target = (struct sockaddr_in){.sin_family = AF_INET, .sin_port = htons(port)};
     inet_pton(AF_INET, host, &target.sin_addr);
     conns_per_address = per_address;
+    first_address = first;
 }
 
 static void watch(struct conn *conn, int operation) {
@@ -95,7 +96,7 @@ void conn_open(struct conn *conn, int64_t intended) {
     setsockopt(conn->fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &yes, sizeof yes);
     if (ntohl(target.sin_addr.s_addr) >> 24 == 127) { /* an address has 28,000 ports: take more addresses */
         struct sockaddr_in source = {.sin_family = AF_INET};
-        source.sin_addr.s_addr = htonl(0x7F000002 + (uint32_t)(conn - conns) / conns_per_address % 250);
+        source.sin_addr.s_addr = htonl(0x7F000002 + (first_address + (uint32_t)(conn - conns) / conns_per_address) % 250);
         bind(conn->fd, (struct sockaddr *)&source, sizeof source);
     }
     if (connect(conn->fd, (struct sockaddr *)&target, sizeof target) && errno != EINPROGRESS) {
@@ -153,10 +154,33 @@ static void greet(struct conn *conn, int64_t now) {
     histogram_add(&opened_after, now - conn->intended);
 }
 
+static bool is_ping(const uint8_t *at, size_t size) { return size == dialect.ping.size && !memcmp(at, dialect.ping.at, size); }
+
+/* Whether a ping is among the messages of a frame. */
+static bool has_ping(const uint8_t *at, size_t size) {
+    const uint8_t *end = at + size, *line;
+    if (!dialect.ping.size || dialect.grouped == ALONE) return dialect.ping.size && is_ping(at, size);
+    if (dialect.grouped == LINES) {
+        for (; (line = memchr(at, '\n', (size_t)(end - at))); at = line + 1)
+            if (is_ping(at, (size_t)(line - at))) return true;
+        return is_ping(at, (size_t)(end - at));
+    }
+    while (at < end) {
+        size_t length = 0;
+        for (int shift = 0; at < end; shift += 7) {
+            length |= (size_t)(*at & 0x7F) << shift;
+            if (!(*at++ & 0x80)) break;
+        }
+        if (!length) return true;
+        if (length > (size_t)(end - at)) return false;
+        at += length;
+    }
+    return false;
+}
+
 static void message(struct conn *conn, const struct frame *frame, int64_t now) {
     totals.frames++;
-    if (frame->size == dialect.ping.size && frame->size && !memcmp(frame->payload, dialect.ping.at, frame->size))
-        conn_send(conn, dialect.pong.at, dialect.pong.size);
+    if (has_ping(frame->payload, frame->size)) conn_send(conn, dialect.pong.at, dialect.pong.size);
     if (conn->state == GREETING) {
         struct bytes *until = &conn->script.step[conn->step].until;
         snprintf(conn->last, sizeof conn->last, "%.*s", (int)(frame->size < 95 ? frame->size : 95), (const char *)frame->payload);

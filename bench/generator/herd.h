@@ -53,6 +53,7 @@ struct dialect {
     uint8_t opcode;
     enum { ANSWER_OWN, ANSWER_MSGPACK, ANSWER_JSON, ANSWER_PROTOBUF, ANSWER_NONE } answer;
     struct bytes ping, pong; /* a message to be answered at once, and the frame that does; empty: none */
+    enum { ALONE, LINES, LENGTHS } grouped; /* how several messages share a frame: not, by line, each with its length as a varint before it */
     struct bytes count;      /* messages that hold this are counted */
 };
 
@@ -73,7 +74,7 @@ extern size_t ready_count, opening_count, lost_count;
 
 int64_t now_ns(void);
 size_t herd_add(size_t count, struct script script);
-void herd_target(const char *host, uint16_t port, uint32_t per_address);
+void herd_target(const char *host, uint16_t port, uint32_t per_address, uint32_t first_address);
 void conn_open(struct conn *conn, int64_t intended);
 void conn_shut(struct conn *conn, bool reset);
 void conn_send(struct conn *conn, const uint8_t *at, size_t size);

@@ -96,7 +96,8 @@ static double cpu_s(void) {
 static int64_t from_now(double seconds) { return now_ns() + (int64_t)(seconds * 1e9); }
 
 static void verb_dialect(void) {
-    const char *kind = given("answer");
+    const char *kind = given("answer"), *grouped = given("grouped");
+    dialect.grouped = !grouped ? ALONE : !strncmp(grouped, "lines", 5) ? LINES : !strncmp(grouped, "lengths", 7) ? LENGTHS : ALONE;
     dialect.answer = !kind || !strncmp(kind, "own", 3) ? ANSWER_OWN : !strncmp(kind, "msgpack", 7) ? ANSWER_MSGPACK
                    : !strncmp(kind, "json", 4) ? ANSWER_JSON : !strncmp(kind, "protobuf", 8) ? ANSWER_PROTOBUF : ANSWER_NONE;
     dialect.ping = bytes("ping"), dialect.pong = bytes("pong"), dialect.count = bytes("count");
@@ -106,7 +107,7 @@ static void verb_target(void) {
     char host[64] = "";
     const char *value = given("host");
     if (value) sscanf(value, "%63[^ ]", host);
-    herd_target(host, (uint16_t)number("port", 0), (uint32_t)number("per_address", 20000));
+    herd_target(host, (uint16_t)number("port", 0), (uint32_t)number("per_address", 20000), (uint32_t)number("first_address", 0));
 }
 
 /* Another script for connections that are shut: what they say when they come back. */

@@ -15,7 +15,7 @@ class CentrifugeJson(Plain):
     """A room is a channel."""
 
     durability = "none (memory engine, no history); answered; nothing checked"
-    dialect = Dialect("json", ping=b"{}", pong=client_frame(b"{}", 0x1))
+    dialect = Dialect("json", ping=b"{}", pong=client_frame(b"{}", 0x1), grouped="lines")
 
     def script(self, user: str, rooms: Sequence[str]) -> Script:
         """connect, then subscribe."""
@@ -31,7 +31,7 @@ class CentrifugeJson(Plain):
 class CentrifugeProtobuf(CentrifugeJson):
     """The same in Protobuf, each command with its length before it."""
 
-    dialect = Dialect("protobuf", ping=b"\x00", pong=client_frame(b"\x00"))
+    dialect = Dialect("protobuf", ping=b"\x00", pong=client_frame(b"\x00"), grouped="lengths")
 
     def script(self, user: str, rooms: Sequence[str]) -> Script:
         """connect, then subscribe."""

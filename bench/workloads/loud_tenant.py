@@ -16,6 +16,8 @@ from bench.servers.kinds import OURS
 from bench.servers.ours import Ours, OwnChild
 
 QUIET, LOUD = 0, 1
+STRANGERS = 8
+"""Connections that greet at a time: the door lets only so many of one address."""
 
 
 class Plan(NamedTuple):
@@ -44,7 +46,7 @@ def measure(lab: Lab, plan: Plan) -> Iterator[Row]:
         loud = Ours(quiet.server.base, _application(folder / "data"))
         lab.tell("loud_tenant: both enter")
         for target, rooms, flow in ((quiet, plan.quiet_rooms, QUIET), (loud, plan.loud_rooms, LOUD)):
-            stage.generator.open(_enter(stage, target, rooms, flow))
+            stage.generator.open(_enter(stage, target, rooms, flow), at_once=STRANGERS)
         loud.stop()
         lab.tell("loud_tenant: the quiet one alone, then beside the loud one")
         for case, paces in (("alone", {QUIET: Pace(rate=plan.quiet_rate)}),
