@@ -104,8 +104,8 @@ class Watching:
         if watch is None:
             audience.watchers[self._client] = found.view["head"]["seq"]
             watch = self.watches[found.key] = Watch(found.wire, audience, audience.last)
-            told |= self._enter(watch, found)
-        return told
+            return told | self._enter(watch, found)
+        return told | _of_another_epoch(found, audience.last)
 
     def leave(self, key: Key) -> None:
         """Watch no more."""
@@ -135,9 +135,9 @@ class Watching:
         if after is None:
             self._fanout.join(audience, self._client, audience.last)
             return {}
-        if found.said_epoch != found.epoch:
+        if lost := _of_another_epoch(found, audience.last):
             self._fanout.join(audience, self._client, audience.last)
-            return {"gap": {"from": 1, "to": audience.last}}
+            return lost
         gap = {"gap": {"from": after + 1, "to": floor}} if after < floor else {}
         watch.last = max(after, floor)
         if watch.last >= audience.last:
@@ -203,3 +203,8 @@ def receipts(reached: dict[str, Pointer]) -> dict[str, dict[str, int]]:
 def watched_reply(found: Watched, told: dict[str, Any]) -> dict[str, Any]:
     """The reply to `conversation.watch`."""
     return {**about(found.key.conversation, found.view), **told}
+
+
+def _of_another_epoch(found: Watched, head: int) -> dict[str, Any]:
+    """All is a gap to whoever says a seq of another epoch."""
+    return {"gap": {"from": 1, "to": head}} if found.after is not None and found.said_epoch != found.epoch else {}

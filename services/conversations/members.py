@@ -139,7 +139,7 @@ def _over_owners(fold: Fold, actor: str, *, unmaking: bool = True) -> str:
 def trim_added(fold: Fold, act: Act) -> Act | None:
     """Only those who are not there yet; nothing when all are."""
     pairs = [(user, shown) for user, shown in zip(act.facts["users"], act.body["users"], strict=True) if user not in fold.members]
-    if len(pairs) == len(act.facts["users"]):
+    if pairs and len(pairs) == len(act.facts["users"]):
         return act
     facts, body = {**act.facts, "users": [user for user, _ in pairs]}, {**act.body, "users": [shown for _, shown in pairs]}
     return msgspec.structs.replace(act, facts=facts, body=body) if pairs else None

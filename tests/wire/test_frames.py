@@ -559,3 +559,40 @@ def test_me_is_watched_from_hello_on(dev: Dev) -> None:
 def test_websockets_are_at_ws_alone(dev: Dev) -> None:
     assert dev.socket(path="/nowhere").status == 404
     assert rest(dev.port, "GET", "/api/v1/nowhere").status == 404
+
+
+def test_watching_again_with_another_epoch_says_gap(group: Group) -> None:
+    c, (a, _) = group(2)
+    a.ask("message.send", c=c, id=uuid7(), text="x")
+    epoch = a.ask("conversation.watch", c=c)["epoch"]
+    for after in (0, 2, 900):
+        assert a.ask("conversation.watch", c=c, after=after, epoch=epoch + 1)["gap"] == {"from": 1, "to": 2}
+    assert "gap" not in a.ask("conversation.watch", c=c, epoch=epoch + 1)
+
+
+def test_a_slow_reader_is_closed_and_never_skipped_and_catching_up_is_never_slow(dev: Dev) -> None:
+    a, b = dev.user(), dev.user()
+    one, slow = dev.connect(a), dev.connect(b)
+    c = one.ask("conversation.create", type="group", members=[b])["conversation"]["id"]
+    epoch = slow.ask("conversation.watch", c=c)["epoch"]
+    count = 1200
+    asked = []
+    for k in range(count):
+        asked.append(one.say("message.send", c=c, id=uuid7(), text="x" * 16_000))
+        if k % 20 == 19:
+            for i in asked:
+                one.answer(i)
+            asked = []
+    end = slow.until_closed()
+    assert (end.code, end.reason) == (4408, "slow")
+    seqs = [p["s"] for p in slow.pushes if p["t"] == "message.new"]
+    assert seqs == list(range(2, len(seqs) + 2))
+    assert len(seqs) < count
+    last = len(seqs) + 1
+    again = dev.socket()
+    got = again.hello(dev.token(b), resume={c: {"seq": 1, "epoch": epoch}})["conversations"][c]
+    assert (got["from"], got["to"]) == (2, count + 1)
+    time.sleep(3)  # nothing is read meanwhile, and nothing comes of it
+    assert [again.push("message.new", c, within=60)["s"] for _ in range(count)] == list(range(2, count + 2))
+    assert last <= count
+    again.settle()

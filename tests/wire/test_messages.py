@@ -392,3 +392,58 @@ def test_a_deep_pipeline(group: Group, size: int) -> None:
     seqs = [a.answer(i)["seq"] for i in asked]
     assert seqs == list(range(2, size + 2))
     assert [b.push("message.new", c)["p"]["text"] for _ in range(size)] == [str(k) for k in range(size)]
+
+
+def test_repeats_over_another_transport_and_at_once(group: Group, dev: Dev) -> None:
+    c, (a, _) = group(2)
+    message, first = send(a, c)
+    key = {"CAAS_User": who(a), "Idempotency_Key": message}
+    got = dev.rest("POST", f"/conversations/{c}/messages", {"text": "hello"}, **key)
+    assert (got.status, got.body) == (200, {**first, "duplicate": True})
+    got = dev.rest("POST", f"/conversations/{c}/messages", {"text": "hello", "id": message}, CAAS_User=who(a))
+    assert (got.status, got.body) == (200, {**first, "duplicate": True})
+    op = uuid7()
+    first = a.ask("reaction.add", c=c, id=message, emoji="x", op=op)
+    got = dev.rest("PUT", f"/conversations/{c}/messages/{message}/reactions/x", CAAS_User=who(a), Idempotency_Key=op)
+    assert (got.status, got.body) == (200, {**first, "duplicate": True})
+    others = [dev.connect(who(a), k % 2 == 1) for k in range(4)]
+    same = uuid7()
+    asked = [(one, one.say("message.send", c=c, id=same, text="once")) for one in others]
+    answers = [one.answer(i) for one, i in asked]
+    assert len({r["seq"] for r in answers}) == 1
+    assert sum("duplicate" not in r for r in answers) == 1
+    one, i = a, uuid7()
+    a.put([{"i": 70001 + k, "m": "message.send", "p": {"c": c, "id": i, "text": "twice"}} for k in range(3)])
+    answers = [one.answer(70001 + k) for k in range(3)]
+    assert [r.get("duplicate", False) for r in answers] == [False, True, True]
+
+
+def test_nobody_added_changes_nothing(group: Group) -> None:
+    c, (a, _) = group(2)
+    assert a.ask("member.add", c=c, users=[], op=uuid7()) == {"seq": 1, "unchanged": True}
+    message, _ = send(a, c)
+    a.ask("reaction.add", c=c, id=message, emoji="x", op=uuid7())
+    send(a, c)
+    assert a.ask("reaction.add", c=c, id=message, emoji="x", op=uuid7()) == {"seq": 4, "unchanged": True}  # the head
+    assert a.ask("message.edit", c=c, id=message, text="hello", op=uuid7())["unchanged"] is True
+    assert a.ask("conversation.update", c=c, op=uuid7())["unchanged"] is True
+
+
+def test_mentions_reach_members_alone(group: Group, dev: Dev) -> None:
+    c, (a, b) = group(2)
+    stranger = dev.connect(dev.user())
+    name = stranger.welcome["user"]["id"]  # type: ignore[attr-defined]
+    send(a, c, mentions=[name, who(b), who(b)])
+    b.push("mention.new", "me")
+    a.ask("member.add", c=c, users=[name], op=uuid7())
+    stranger.push("conversation.joined", "me")
+    assert not [p for p in stranger.pushes if p["t"] == "mention.new"]
+
+
+def test_freezing_changes_capabilities(group: Group) -> None:
+    c, (a, b) = group(2)
+    a.ask("conversation.freeze", c=c, frozen=True, op=uuid7())
+    got = b.push("capabilities.changed", c)
+    assert not {"send", "react", "edit_own"} & set(got["p"]["capabilities"])
+    a.ask("conversation.freeze", c=c, frozen=False, op=uuid7())
+    assert {"send", "react", "edit_own"} <= set(b.push("capabilities.changed", c)["p"]["capabilities"])
