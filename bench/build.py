@@ -13,7 +13,7 @@ FLAGS = ("-O2", "-std=gnu11", "-D_GNU_SOURCE", "-Wall", "-Wextra")
 
 
 class NoCompiler(Exception):
-    """There is neither a built program nor a C compiler."""
+    """There is neither a built program nor a C compiler that can build it."""
 
 
 def built(name: str, into: Path = BUILT) -> Path:
@@ -33,7 +33,9 @@ def compile_c(sources: list[Path], program: Path, *more: str) -> None:
         raise NoCompiler("the load generator is a C program and there is no C compiler: install one (Debian: apt install gcc libc6-dev) or set CC")
     program.parent.mkdir(parents=True, exist_ok=True)
     fresh = program.with_name(f"{program.name}.{os.getpid()}")
-    subprocess.run([compiler, *FLAGS, *more, "-o", str(fresh), *map(str, sources)], check=True)
+    done = subprocess.run([compiler, *FLAGS, *more, "-o", str(fresh), *map(str, sources)], capture_output=True, text=True)
+    if done.returncode:
+        raise NoCompiler(f"`{compiler}` could not compile {program.name}: {done.stderr[-2000:].strip()}")
     fresh.rename(program)
 
 

@@ -90,7 +90,7 @@ def _program(console: Console) -> Path:
     try:
         try:
             return built("generate")
-        except PermissionError:
+        except OSError:  # installed where one may not write
             return built("generate", Path.home() / ".cache" / "caas-bench")
     except NoCompiler as missing:
         console.print(f"[dim]looked for {BUILT.name}/generate beside the bench[/]")

@@ -3,7 +3,6 @@
 Taking turns, and comparing within a turn, is what makes figures of a shared or moody machine comparable: what slows one slows its neighbours.
 """
 
-import contextlib
 import statistics
 import sys
 import time
@@ -14,7 +13,7 @@ from typing import NamedTuple
 
 from hdrh.histogram import HdrHistogram
 
-from bench.generate import Broken, Generator, Pace, Ran, cores
+from bench.generate import Broken, Generator, Pace, Ran, Script, cores
 from bench.servers.kinds import KINDS, LOOP, start
 from bench.servers.ours import Ours
 from bench.servers.target import Target
@@ -87,15 +86,15 @@ class Stage:
         self.generator.expect(conns, range(streams[0], streams[-1] + 1))
         return conns
 
-    def add(self, scripts: Iterable[object]) -> range:
+    def add(self, scripts: Iterable[Script]) -> range:
         """Connections with scripts of their own."""
-        numbers = [self.generator.add(script) for script in scripts]  # type: ignore[arg-type]
+        numbers = [self.generator.add(script) for script in scripts]
         return range(numbers[0].start, numbers[-1].stop)
 
-    def measure(self, seconds: float, paces: Mapping[int, Pace], **how: object) -> Measured:
+    def measure(self, seconds: float, paces: Mapping[int, Pace], *, history: bool = False) -> Measured:
         """A run and the processor it took."""
         before = self.target.cpu_s()
-        ran = self.generator.run(seconds, paces, **how)  # type: ignore[arg-type]
+        ran = self.generator.run(seconds, paces, history=history)
         return Measured(ran, self.target.cpu_s() - before)
 
 
@@ -190,5 +189,4 @@ def merge_faults(measured: Iterable[Measured]) -> dict[str, int]:
 
 def quietly(stage: Stage, paces: Mapping[int, Pace], seconds: float = 0.5) -> None:
     """A run that is not looked at: caches warm up, sessions settle."""
-    with contextlib.suppress(ZeroDivisionError):
-        stage.generator.run(seconds, paces)
+    stage.generator.run(seconds, paces)
