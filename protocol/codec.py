@@ -26,7 +26,7 @@ _HARMLESS = bytes(byte for byte in range(256) if not (0x80 <= byte <= 0x9F or (0
 _SMALL_CONTAINERS = bytes(range(0x80, 0xA0))
 _DIGITS = re.compile(rb"[0-9]{16,}")
 _PATH = re.compile(r" - at `(?:key in )?\$\.?([^`]*)`")
-_NESTED = re.compile(r"\[(\d+|\.\.\.)\]")
+_NESTED = re.compile(r"\[(\d+)\]")
 
 
 class BadFrame(Exception):
@@ -73,8 +73,9 @@ def refuse_shape(error: msgspec.ValidationError) -> Refused:
     path = _PATH.search(text)
     if path is None:
         return Refused("bad_request", text + ".", field=_missing(text))
-    field = _NESTED.sub(lambda found: f".{found[1]}", path[1])
-    missing = _missing(text)
+    known, unknown, _ = path[1].partition("[...]")  # it is not told which key of a map
+    field = _NESTED.sub(lambda found: f".{found[1]}", known)
+    missing = None if unknown else _missing(text)
     return Refused("bad_request", text + ".", field=f"{field}.{missing}" if missing and field else missing or field or None)
 
 

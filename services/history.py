@@ -94,7 +94,7 @@ class History:
     async def around(self, scope: Scope, conversation: str, after: int, before: int, limit: int, kinds: Sequence[str], *, newest: bool) -> Passage:
         """`limit` entries of some kinds with after < seq < before: the oldest of them, or the newest; in order of seq."""
         view = await self._rooms.view(scope, conversation, View("read", after=after, before=before, floor=0))
-        late = [StoredRow(seq, n, NOWHERE, data) for seq, n, data in view["rows"] if decode_entry(data).kind in kinds]
+        late = [StoredRow(seq, n, NOWHERE, data) for seq, n, data in view["rows"] if seq < before and decode_entry(data).kind in kinds]
         edge = min(before, view["stored"] + 1)
         want = limit + 1
         rows = list(await self._log.entries(scope, conversation, after, edge, want, newest=newest, kinds=kinds)) + late

@@ -49,7 +49,7 @@ class Changing:
         message = checked_message(p.c, p.id)
         target = await self._current.target(scope, p.c, message)
         if p.for_ == "me":
-            return self._hide(scope, p, target)
+            return await self._hide(scope, p, target)
         facts = {"removes": message, "of": target.sender, "seq": target.seq}
         return Asked(self._act(scope, p, "message.deleted", facts, {}, target.refusal, target.deleted), seq_of)
 
@@ -69,14 +69,13 @@ class Changing:
         kind, moot = "message.pinned" if on else "message.unpinned", bool(target.overlay.get("pinned")) == on
         return Asked(self._act(scope, p, kind, {"message": message}, {}, _refusal(target), moot and not target.refusal), seq_of)
 
-    def _hide(self, scope: Scope, p: Delete, target: Target) -> Asked:
+    async def _hide(self, scope: Scope, p: Delete, target: Target) -> Asked:
         """An act of one's own conversation: nobody else learns of it."""
         if scope.is_application:
             raise Refused("bad_request", "Only a user can delete a message for themselves: send `CAAS-User`, or `for=all`.", field="for")
-        if target.refusal:
-            raise Refused(target.refusal, "There is no such message." if target.refusal == "not_found" else "", field="id")
+        moot = not target.refusal and target.seq in await self._current.hidden(scope, p.c, [target.seq])
         tenant = self._tenants.known(scope.tenant)
-        act = self._act(scope, p, "message.hidden", {"conversation": p.c, "seq": target.seq}, {}, "", False)
+        act = self._act(scope, p, "message.hidden", {"conversation": p.c, "seq": target.seq}, {}, target.refusal, moot)
         act = msgspec.structs.replace(act, conversation=tenant.personal(scope.user), body={"conversation": p.c, "id": p.id})
         return Asked(act, seq_of)
 

@@ -58,7 +58,7 @@ class Current:
     async def messages(self, scope: Scope, conversation: str, passage: Passage) -> list[dict[str, Any]]:
         """The messages of a passage, as this reader sees them; without those deleted for oneself."""
         opened = await self._history.opened(scope, passage.rows)
-        hidden = await self._hidden(scope, conversation, [row.seq for _, row, _ in opened])
+        hidden = await self.hidden(scope, conversation, [row.seq for _, row, _ in opened])
         opened = [one for one in opened if one[1].seq not in hidden]
         keys = [overlays.overlay_key(conversation, entry.op) for entry, _, _ in opened]
         look = partial(self._rooms.view, scope, conversation, View("find"))
@@ -116,7 +116,8 @@ class Current:
         edits = await self._edits(scope, conversation, passage.view, [over])
         return Target("", entry, row, over, _merged(body, over, edits))
 
-    async def _hidden(self, scope: Scope, conversation: str, seqs: Sequence[int]) -> set[int]:
+    async def hidden(self, scope: Scope, conversation: str, seqs: Sequence[int]) -> set[int]:
+        """Those of these messages that the scope's user has deleted for themselves."""
         if not scope.user or not seqs:
             return set()
         personal = self._tenants.known(scope.tenant).personal(scope.user)

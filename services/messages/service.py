@@ -69,7 +69,7 @@ class Messages:
             return await self._around(scope, p.c, p.around, size)
         if p.after is not UNSET:
             return await self._page(scope, p.c, p.after, _END, size, newest=False)
-        return await self._page(scope, p.c, 0, p.before or _END, size, newest=True)
+        return await self._page(scope, p.c, 0, _END if p.before is UNSET else p.before, size, newest=True)
 
     def _act(self, scope: Scope, p: Send, op: bytes) -> Act:
         fields = said(p)
@@ -110,7 +110,7 @@ class Messages:
     async def _thread(self, scope: Scope, p: Listing, size: int) -> dict[str, Any]:
         """Replies are found by reading on among all replies of the conversation until a page is full."""
         newest = p.after is UNSET
-        after, before = (0, p.before or _END) if newest else (p.after or 0, _END)
+        after, before = p.after or 0, _END if p.before is UNSET else p.before
         items: list[dict[str, Any]] = []
         while True:
             passage = await self._history.around(scope, p.c, after, before, 100, ("message.reply",), newest=newest)

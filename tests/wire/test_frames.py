@@ -596,3 +596,9 @@ def test_a_slow_reader_is_closed_and_never_skipped_and_catching_up_is_never_slow
     assert [again.push("message.new", c, within=60)["s"] for _ in range(count)] == list(range(2, count + 2))
     assert last <= count
     again.settle()
+
+
+def test_a_field_in_a_map_is_named_as_far_as_it_can_be(dev: Dev) -> None:
+    one = dev.socket()
+    assert one.refused("hello", token=dev.token("bob"), resume={"x": {"seq": 1}})["field"] == "resume"
+    assert one.until_closed().code == 4504

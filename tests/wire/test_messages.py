@@ -447,3 +447,28 @@ def test_freezing_changes_capabilities(group: Group) -> None:
     assert not {"send", "react", "edit_own"} & set(got["p"]["capabilities"])
     a.ask("conversation.freeze", c=c, frozen=False, op=uuid7())
     assert {"send", "react", "edit_own"} <= set(b.push("capabilities.changed", c)["p"]["capabilities"])
+
+
+def test_hiding_twice_and_hiding_again_when_one_is_out(group: Group) -> None:
+    c, (a, b) = group(2)
+    message, _ = send(a, c)
+    op = uuid7()
+    first = b.ask("message.delete", c=c, id=message, op=op, **{"for": "me"})
+    got = b.ask("message.delete", c=c, id=message, op=uuid7(), **{"for": "me"})
+    assert got["unchanged"] is True
+    assert b.refused("message.delete", c=c, id=uuid7(), op=uuid7(), **{"for": "me"})["code"] == "not_found"
+    a.ask("member.remove", c=c, user=who(b), op=uuid7())
+    assert b.ask("message.delete", c=c, id=message, op=op, **{"for": "me"}) == {**first, "duplicate": True}
+    assert b.refused("message.delete", c=c, id=message, op=uuid7(), **{"for": "me"})["code"] == "not_found"
+
+
+def test_pages_from_the_edges(group: Group) -> None:
+    c, (a, _) = group(2)
+    root, _ = send(a, c)
+    send(a, c, thread=root)
+    assert a.ask("message.list", c=c, before=0) == {"items": []}
+    assert a.ask("message.list", c=c, thread=root, before=0) == {"items": []}
+    assert len(a.ask("message.list", c=c, after=0)["items"]) == 1
+    assert a.ask("message.list", c=c, after=1000)["items"] == []
+    assert len(a.ask("message.list", c=c, before=1000)["items"]) == 1
+    assert len(a.ask("message.list", c=c, around=0)["items"]) == 1
