@@ -20,10 +20,10 @@ Settle = Callable[[Verdict | None, Exception | None], None]
 class Waiting:
     """A command at the desk, until it is answered."""
 
-    __slots__ = ("act", "checked", "settle", "tries")
+    __slots__ = ("act", "checked", "settle", "since", "tries")
 
-    def __init__(self, act: Act, settle: Settle) -> None:
-        self.act, self.settle = act, settle
+    def __init__(self, act: Act, settle: Settle, since: float) -> None:
+        self.act, self.settle, self.since = act, settle, since
         self.tries = 0
         self.checked: int | None = None  # the seq at which storage was asked about its id, if it was
 
@@ -34,6 +34,11 @@ class Waiting:
     def refuse(self, refused: Exception) -> None:
         """No, and why."""
         self._say(None, refused)
+
+    @property
+    def answered(self) -> bool:
+        """Whether it has its answer."""
+        return self.settle is _heard
 
     def _say(self, verdict: Verdict | None, refused: Exception | None) -> None:
         settle, self.settle = self.settle, _heard
@@ -58,6 +63,10 @@ class Flight:
     def __init__(self, number: int, riding: dict[bytes, Riding]) -> None:
         self.number, self.riding = number, riding  # by the bytes that were appended: no two are alike
         self.acknowledged = self.overdue = False
+
+    def came(self) -> list[float]:
+        """When those came that have no answer yet."""
+        return [riding.waiting.since for riding in self.riding.values() if not riding.waiting.answered]
 
     @property
     def complete(self) -> bool:

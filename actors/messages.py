@@ -73,6 +73,12 @@ class Overdue(NamedTuple):
     number: int
 
 
+class Late(NamedTuple):
+    """The deadline of commands in a record on its way has passed: they had waited at the desk before it left."""
+
+    number: int
+
+
 class Woken(NamedTuple):
     """What was read to wake from, or why it could not be."""
 
@@ -101,7 +107,7 @@ class Patience(NamedTuple):
     later: object
 
 
-Message = Submit | Ask | Listen | Unlisten | Signal | Gone | Rung | Rows | Appended | Overdue | Woken | Looked | KeysReady | Patience
+Message = Submit | Ask | Listen | Unlisten | Signal | Gone | Rung | Rows | Appended | Late | Overdue | Woken | Looked | KeysReady | Patience
 
 
 def op_of(message: Message) -> str | None:

@@ -10,10 +10,10 @@ from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from functools import partial
 from typing import Any, ClassVar, cast
 
-import msgspec
 import trio
 
 from actors.alarms import Alarm
+from actors.bodies import MISSING, open_body
 from actors.desk import MOST_WAITING, TRIES, Desk, Flight, Riding, Waiting
 from actors.ephemeral.blocks import Blocks
 from actors.ephemeral.inhabitants import Inhabitants
@@ -25,6 +25,7 @@ from actors.messages import (
     Ask,
     Gone,
     KeysReady,
+    Late,
     Listen,
     Looked,
     Message,
@@ -42,20 +43,19 @@ from actors.viewing import Recent, view, without
 from actors.waking import AGAIN_S, Read, catch_up, moved, reaches, read_stored
 from protocol.codec import pack
 from protocol.errors import Refused
-from protocol.limits import AHEAD_WAIT_S
+from protocol.limits import AHEAD_WAIT_S, VERDICT_WITHIN_S
 from services.acts import Act, Verdict
 from services.checking import conflict, refusal
 from services.deciding import Fold, Outcome
 from services.heads import removed_by
-from services.history import render_push, sealed_for
+from services.history import render_push
 from services.scope import Scope
 from storage.ports.entry import Entry, decode_entry, without_body
-from storage.ports.errors import Damaged, OutcomeUnknown, StorageError, StorageFull
+from storage.ports.errors import OutcomeUnknown, StorageError, StorageFull
 from storage.ports.log import Record, Row
 from supervisor import Actor, ActorStopped, Exit, Later, MailboxFull
 
 _log = logging.getLogger("actors.room")
-_decode_body = msgspec.msgpack.Decoder(dict[str, Any]).decode
 
 _STRANGER_WAIT_S = 0.3
 """For whom what was seen so far would be refused: they may have been let in by what was not seen, but are told before long."""
@@ -149,6 +149,8 @@ class Room(Actor[Message]):
                 message.call()
             case Overdue():
                 self._overdue(message.number)
+            case Late():
+                self._late(message.number)
             case Looked():
                 self._found(message)
             case KeysReady():
@@ -213,7 +215,8 @@ class Room(Actor[Message]):
                 later.fail(refused)
                 continue
             if isinstance(answer, Later):
-                answer.attach(lambda value, error, later=later: later.fail(error) if error else later.answer(value), _forgotten)  # type: ignore[misc]
+                answer.attach(lambda value, error, later=later: later.fail(error) if error else later.answer(value),  # type: ignore[misc]
+                              lambda _: None)  # nobody keeps a list of these
             else:
                 later.answer(answer)
         self._tell()
@@ -229,7 +232,8 @@ class Room(Actor[Message]):
             later.fail(TOO_MANY)
         else:
             desk.queue = begun(desk.queue)
-            desk.queue.append(Waiting(message.act, lambda verdict, refused: later.fail(refused) if refused else later.answer(verdict)))
+            settle = lambda verdict, refused: later.fail(refused) if refused else later.answer(verdict)  # noqa: E731
+            desk.queue.append(Waiting(message.act, settle, trio.current_time()))
         return later
 
     def _depart(self, fold: Fold) -> None:
@@ -239,7 +243,7 @@ class Room(Actor[Message]):
         if built.riding:
             self._looked.clear()
             flight = self._desk.flight = Flight(house.next_flight(), built.riding)
-            house.deadlines.left(flight.number, self.ref)
+            house.deadlines.left(flight.number, self.ref, min(flight.came()))
             record = Record(self._partition, self.key.tenant, self.key.conversation, tuple(built.riding))
             house.log.append(record, partial(self._say_appended, flight.number))
         elif built.look:
@@ -282,6 +286,8 @@ class Room(Actor[Message]):
         if outcome.what in ("ok", "duplicate"):
             waiting.answer(Verdict(outcome.seq, outcome.n, outcome.at, duplicate=outcome.what == "duplicate"))
         elif outcome.what == "stale":
+            if waiting.answered:  # it has been told `timeout`: it comes again by itself, or not at all
+                return True
             waiting.tries += 1
             if waiting.tries < TRIES:
                 return False
@@ -289,6 +295,18 @@ class Room(Actor[Message]):
         else:
             waiting.refuse(conflict(riding.entry.kind) if outcome.what == "conflict" else refusal(outcome.code, riding.entry.kind))
         return True
+
+    def _late(self, number: int) -> None:
+        """Commands that had waited before their record left have waited long enough; the others go on waiting."""
+        flight = self._desk.flight
+        if flight is None or flight.number != number:
+            return
+        before = trio.current_time() - VERDICT_WITHIN_S
+        for riding in flight.riding.values():
+            if riding.waiting.since <= before:
+                riding.waiting.refuse(TIMEOUT)
+        if left := flight.came():
+            self.house.deadlines.waited(number, self.ref, min(left))
 
     def _overdue(self, number: int) -> None:
         flight = self._desk.flight
@@ -368,8 +386,8 @@ class Room(Actor[Message]):
         """Tell the listeners what they have not been told, in order; pause where a key has to be fetched first."""
         while self._untold and self._listeners:
             entry, outcome, plain = self._untold[0]
-            body = None if outcome.hidden else plain if plain is not None else self._opened(entry)
-            if body is _MISSING:
+            body = None if outcome.hidden else plain if plain is not None else open_body(self.house, entry)
+            if body is MISSING:
                 return self._fetch_key(entry)
             self._untold.popleft()
             self._told = outcome.seq
@@ -381,15 +399,6 @@ class Room(Actor[Message]):
         if not self._untold or not self._listeners:
             self._untold.clear()
             self._told = self._fold.seq if self._fold is not None else self._told
-
-    def _opened(self, entry: Entry) -> dict[str, Any] | None:
-        if not entry.key:
-            return _decode_body(entry.body) if entry.body else None
-        try:
-            plain = self.house.vault.open(entry.tenant, entry.key, sealed_for(*self.key, entry.op), entry.body)
-        except Damaged:
-            return None
-        return _MISSING if plain is None else _decode_body(plain)
 
     def _fetch_key(self, entry: Entry, after: float = 0.0) -> None:
         async def ensure() -> None:
@@ -507,11 +516,3 @@ class Room(Actor[Message]):
             self.ref.send_nowait(message)
         except (ActorStopped, MailboxFull) as lost:
             _log.warning("%s is gone, and with it %s: %r", self.key, type(message).__name__, lost)
-
-
-_MISSING: dict[str, Any] = {}
-"""Stands for a body whose key is not in memory."""
-
-
-def _forgotten(later: Later) -> None:
-    """Nobody keeps a list of these."""

@@ -191,6 +191,24 @@ async def test_ten_seconds_and_what_waits_behind_is_refused(world: World, autoju
     assert 10.0 <= trio.current_time() - began < 10.5
 
 
+async def test_ten_seconds_count_from_when_a_command_came_not_from_when_its_record_left(world: World, autojump_clock: object) -> None:
+    alice = await chatting(world)
+    contested(world).slow.fate = Fate(6.0, 6.0)
+    began = trio.current_time()
+    first = alice.say("message.send", c="g", id=new_id(world), text="under way")
+    await trio.sleep(1)
+    waits = alice.say("message.send", c="g", id=(id_ := new_id(world)), text="waits five seconds, then rides for six")
+    await trio.sleep(4.5)
+    rides = alice.say("message.send", c="g", id=new_id(world), text="in the same record, and just came")
+    assert (await alice.reply(first))["r"]["seq"] == 2
+    assert (await alice.reply(waits))["e"]["code"] == "timeout"
+    assert 11.0 <= trio.current_time() - began < 11.5
+    assert (await alice.reply(rides))["r"]["seq"] == 4
+    assert 12.0 <= trio.current_time() - began < 12.5
+    again = await alice.ask("message.send", c="g", id=id_, text="waits five seconds, then rides for six")
+    assert (again["seq"], again["duplicate"]) == (3, True)
+
+
 async def test_until_the_log_answers_new_commands_are_refused_at_once(world: World, autojump_clock: object) -> None:
     alice = await chatting(world)
     slow, began = contested(world).slow, trio.current_time()
