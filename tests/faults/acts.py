@@ -11,7 +11,8 @@ Map = dict[str, Any]
 
 KINDS = ("message.edit", "message.edit", "reaction.add", "reaction.add", "reaction.remove", "message.pin", "message.unpin", "message.delete")
 OWNERS = "conversation.update"
-"""What only the conversation's owner does besides."""
+"""What only the conversation's owner does besides: and letting guests in and showing them out, each once."""
+GUESTS = tuple(f"guest-{number}" for number in range(60))
 MOST_REACTIONS = 40
 
 
@@ -44,6 +45,8 @@ class Acts:
         self._user, self._conversation, self._chance, self._owner = user, conversation, chance, owner
         self._messages: list[Done] = []
         self._updates = 0
+        self._guests = list(GUESTS)
+        self._inside: list[str] = []
 
     def said(self, id: str) -> None:
         """A message was acknowledged: it can be acted upon."""
@@ -54,16 +57,25 @@ class Acts:
         """Something to do; None when there is nothing to act upon yet."""
         if not self._messages:
             return None
-        if self._owner and self._chance.random() < 0.2:
-            self._updates += 1
-            said = {"description": f"{self._user}'s {self._updates}"}
-            return Act(OWNERS, {"c": self._conversation, "op": op, **said}, *known_by(PUSHES[OWNERS], said))
+        if self._owner and self._chance.random() < 0.3:
+            command, said = self._of_owner()
+            return Act(command, {"c": self._conversation, "op": op, **said}, *known_by(PUSHES[command], said))
         done, kind = self._chance.choice(self._messages), self._chance.choice(KINDS)
         more = self._said(done, kind)
         if more is None:
             return None
         p = {"c": self._conversation, "id": done.id, "op": op, **more}
         return Act(kind, p, *known_by(PUSHES[kind], {"id": done.id, **more}))
+
+    def _of_owner(self) -> tuple[str, Map]:
+        what = self._chance.choice((OWNERS, "member.add", "member.remove"))
+        if what == "member.add" and self._guests:
+            self._inside.append(self._guests.pop())
+            return what, {"users": [self._inside[-1]]}
+        if what == "member.remove" and self._inside:
+            return what, {"user": self._inside.pop()}
+        self._updates += 1
+        return OWNERS, {"description": f"{self._user}'s {self._updates}"}
 
     def _said(self, done: Done, kind: str) -> Map | None:
         if kind == "message.edit":
@@ -85,14 +97,15 @@ class Acts:
 
 
 PUSHES = {"message.edit": "message.updated", "reaction.add": "reaction.added", "reaction.remove": "reaction.removed", "message.pin": "message.pinned",
-          "message.unpin": "message.unpinned", "message.delete": "message.deleted", OWNERS: "conversation.updated"}
+          "message.unpin": "message.unpinned", "message.delete": "message.deleted", OWNERS: "conversation.updated",
+          "member.add": "member.added", "member.remove": "member.removed"}
 
 
 def known_by(push: str, p: Map) -> tuple[str, str]:
     """An act's id and content, from what its push says; two empty texts for pushes that are no such act."""
     if push not in PUSHES.values():
         return "", ""
-    what = p.get("emoji") or p.get("text") or p.get("description") or ""
+    what = p.get("emoji") or p.get("text") or p.get("description") or p.get("user") or "".join(p.get("users", ())) or ""
     return f"{push} {p.get('id', '')} {what}".strip(), what or "-"
 
 

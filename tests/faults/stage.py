@@ -12,7 +12,7 @@ import trio
 
 from bench.server import Server
 from tests.checker import history as checker
-from tests.faults.acts import as_folded, folded
+from tests.faults.acts import GUESTS, as_folded, folded
 from tests.faults.load import Client, History, ask, new_id, read_log, read_messages, read_pushes
 
 USERS = ("alice", "bob", "carol", "dave")
@@ -88,6 +88,8 @@ async def open_stage(folder: Path, workers: int, seed: int) -> AsyncIterator[Sta
     """A server with `workers`, four users, eight rooms of all four, and everybody sending to each."""
     with Server(folder / "data", workers=workers, log=folder / "server.log") as server:
         tokens = {user: server.session(user) for user in USERS}
+        for guest in GUESTS:
+            server.session(guest)
         create = [("conversation.create", {"id": room, "type": "group", "members": list(USERS), "op": new_id(random.Random(f"{seed} {room}"))})
                   for room in ROOMS]
         await ask(server.base, tokens[USERS[0]], create)
