@@ -90,3 +90,31 @@ def test_echo(echo: "subprocess.Popen[str]") -> None:
         one.frame(0, b"", fin=False)
     assert one.until_closed().code == 1009
     one.end()
+
+
+def test_what_was_said_is_there_after_a_restart(tmp_path: Path) -> None:
+    first = Dev(tmp_path, "--limits", "off", "--workers", "2")
+    try:
+        one = first.connect("alice")
+        c = one.ask("conversation.create", type="group", members=["bob"], op=uuid7())["conversation"]["id"]
+        watched = one.ask("conversation.watch", c=c)
+        acts = [(uuid7(), k) for k in range(20)]
+        said = [one.ask("message.send", c=c, id=message, text=str(k)) for message, k in acts]
+        tokens = dict(first.tokens)
+    finally:
+        first.stop()
+    again = Dev(tmp_path, "--limits", "off", "--workers", "1")
+    try:
+        again.tokens = tokens  # they are good for as long as they were
+        two = again.connect("alice", resume={c: {"seq": watched["head"], "epoch": watched["epoch"]}})
+        assert [two.push("message.new", c)["p"]["id"] for _ in acts] == [message for message, _ in acts]
+        for (message, k), r in zip(acts, said, strict=True):
+            assert two.ask("message.send", c=c, id=message, text=str(k)) == {**r, "duplicate": True}
+        assert two.ask("message.send", c=c, id=uuid7(), text="more")["seq"] == said[-1]["seq"] + 1
+    finally:
+        again.stop()
+
+
+def test_the_secret_key_names_the_application_and_the_publishable_one_is_no_credential(dev: Dev) -> None:
+    assert rest(dev.port, "GET", "/api/v1/users", token="caas_sk_dev").status == 200
+    assert rest(dev.port, "GET", "/api/v1/users", token="caas_pk_dev").status == 401
