@@ -1,7 +1,8 @@
 """One big room: one member writes, all have it.
 
 First each message waits until all have the one before, alone and eight at a time: deliveries for each second of the server's processor.
-Then messages come at a fixed rate, parts of the highest rate that the first showed: how late each delivery is, and the last of the room.
+Then messages come at a fixed rate, parts of the rate that one at a time reached, and half of the slowest one's for all: how late each
+delivery is, and the last of the room.
 """
 
 from collections.abc import Iterator
@@ -12,6 +13,8 @@ from bench.lab import ROOM, Lab, Measured, Row, Stage, ceiling, median, merge_fa
 from bench.servers.kinds import KINDS
 
 BURSTS = (1, 8)
+SAME = 0.5
+"""Part of the slowest server's own rate at which all are compared."""
 
 
 class Plan(NamedTuple):
@@ -42,8 +45,12 @@ def measure(lab: Lab, plan: Plan) -> Iterator[Row]:
                 taken = turns(lab, stages, plan, burst)
                 singles = singles or taken
                 yield from _rows(f"room of {members:,}, {'one' if burst == 1 else burst} at a time", stages, taken)
+            own = {name: median(one.sends_per_s for one in measured) for name, measured in singles.items()}
             for load in plan.loads:
-                yield from at_load(lab, f"room of {members:,}", stages, plan, load, singles)
+                yield from at_rates(lab, f"room of {members:,}, at {load:.0%} of the server's own rate", stages, plan,
+                                    {name: load * rate for name, rate in own.items()})
+            same = max(1.0, SAME * min(own.values(), default=0.0))
+            yield from at_rates(lab, f"room of {members:,}, all at the same rate", stages, plan, dict.fromkeys(own, same))
 
 
 def turns(lab: Lab, stages: list[Stage], plan: Plan, burst: int) -> dict[str, list[Measured]]:
@@ -67,16 +74,19 @@ def _rows(case: str, stages: list[Stage], taken: dict[str, list[Measured]]) -> I
                   merge_faults(measured))
 
 
-def at_load(lab: Lab, where: str, stages: list[Stage], plan: Plan, load: float, singles: dict[str, list[Measured]]) -> Iterator[Row]:
-    """A fixed rate for each server: this part of its own highest, one at a time."""
+def at_rates(lab: Lab, case: str, stages: list[Stage], plan: Plan, rates: dict[str, float]) -> Iterator[Row]:
+    """Each server at a rate that is fixed, whatever it makes of it."""
+    taken: dict[str, Measured] = {}
     for stage in stages:
-        rate = load * median(one.sends_per_s for one in singles[stage.target.name])
-        lab.tell(f"big_room: {stage.target.name} at {rate:.0f} messages a second")
-        measured = stage.measure(2 * plan.seconds, {0: Pace(rate=rate)})
-        flow = measured.ran.flows[0]
-        figures = {"messages/s": rate, **percentiles(flow.latency), **percentiles(flow.last, "last "), "generator late ms": flow.behind_us / 1000}
-        yield Row("big_room", f"{where}, at {load:.0%} of the server's own rate", stage.target.name, stage.target.durability, figures,
-                  {"delivery": flow.latency, "the last of the room has it": flow.last}, measured.faults)
+        lab.tell(f"big_room: {stage.target.name} at {rates[stage.target.name]:.0f} messages a second")
+        taken[stage.target.name] = stage.measure(2 * plan.seconds, {0: Pace(rate=rates[stage.target.name])})
+    per_cpu = {name: [one.deliveries_per_cpu_s] for name, one in taken.items()}
+    for stage in stages:
+        name, flow = stage.target.name, taken[stage.target.name].ran.flows[0]
+        figures = {"messages/s": rates[name], "deliveries per CPU-s": per_cpu[name][0], "of the C loop": ratio_to(ceiling(per_cpu), per_cpu[name]),
+                   **percentiles(flow.latency), **percentiles(flow.last, "last "), "generator late ms": flow.behind_us / 1000}
+        yield Row("big_room", case, name, stage.target.durability, figures, {"delivery": flow.latency, "the last of the room has it": flow.last},
+                  taken[name].faults)
 
 
 def _per_frame(measured: list[Measured]) -> float:

@@ -16,8 +16,8 @@ from bench.servers.kinds import OURS
 from bench.servers.ours import Ours, OwnChild
 
 QUIET, LOUD = 0, 1
-STRANGERS = 8
-"""Connections that greet at a time: the door lets only so many of one address."""
+OF_ONE_ADDRESS = 10
+"""Connections. The door lets only so many in from each, so many a second, and so many whom it does not know yet."""
 
 
 class Plan(NamedTuple):
@@ -44,9 +44,10 @@ def measure(lab: Lab, plan: Plan) -> Iterator[Row]:
         quiet = stage.target
         assert isinstance(quiet, OwnChild)
         loud = Ours(quiet.server.base, _application(folder / "data"))
+        stage.generator.speak(quiet.dialect, quiet.host, quiet.port, per_address=OF_ONE_ADDRESS)
         lab.tell("loud_tenant: both enter")
         for target, rooms, flow in ((quiet, plan.quiet_rooms, QUIET), (loud, plan.loud_rooms, LOUD)):
-            stage.generator.open(_enter(stage, target, rooms, flow), at_once=STRANGERS)
+            stage.generator.open(_enter(stage, target, rooms, flow), at_once=OF_ONE_ADDRESS)
         loud.stop()
         lab.tell("loud_tenant: the quiet one alone, then beside the loud one")
         for case, paces in (("alone", {QUIET: Pace(rate=plan.quiet_rate)}),
