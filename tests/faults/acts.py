@@ -11,7 +11,7 @@ Map = dict[str, Any]
 
 KINDS = ("message.edit", "message.edit", "reaction.add", "reaction.add", "reaction.remove", "message.pin", "message.unpin", "message.delete")
 OWNERS = "conversation.update"
-"""What only the conversation's owner does besides: and letting guests in and showing them out, each once."""
+"""What only the conversation's owner does besides: and letting guests in, raising them and showing them out, each once."""
 GUESTS = tuple(f"guest-{number}" for number in range(60))
 MOST_REACTIONS = 40
 
@@ -47,6 +47,7 @@ class Acts:
         self._updates = 0
         self._guests = list(GUESTS)
         self._inside: list[str] = []
+        self._raised: set[str] = set()
 
     def said(self, id: str) -> None:
         """A message was acknowledged: it can be acted upon."""
@@ -68,10 +69,13 @@ class Acts:
         return Act(kind, p, *known_by(PUSHES[kind], {"id": done.id, **more}))
 
     def _of_owner(self) -> tuple[str, Map]:
-        what = self._chance.choice((OWNERS, "member.add", "member.remove"))
+        what = self._chance.choice((OWNERS, "member.add", "member.update", "member.remove"))
         if what == "member.add" and self._guests:
             self._inside.append(self._guests.pop())
             return what, {"users": [self._inside[-1]]}
+        if what == "member.update" and self._inside and self._inside[-1] not in self._raised:
+            self._raised.add(self._inside[-1])
+            return what, {"user": self._inside[-1], "role": "admin"}
         if what == "member.remove" and self._inside:
             return what, {"user": self._inside.pop()}
         self._updates += 1
@@ -98,7 +102,7 @@ class Acts:
 
 PUSHES = {"message.edit": "message.updated", "reaction.add": "reaction.added", "reaction.remove": "reaction.removed", "message.pin": "message.pinned",
           "message.unpin": "message.unpinned", "message.delete": "message.deleted", OWNERS: "conversation.updated",
-          "member.add": "member.added", "member.remove": "member.removed"}
+          "member.add": "member.added", "member.update": "member.updated", "member.remove": "member.removed"}
 
 
 def known_by(push: str, p: Map) -> tuple[str, str]:
