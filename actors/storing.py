@@ -27,6 +27,9 @@ from storage.ports.log import Accepted, Change, Log, Row, Storing
 _log = logging.getLogger("actors.storing")
 
 GATHER, GATHER_S = 500, 0.25
+QUIET, QUIET_S = 8, 0.02
+"""While no more than QUIET rows come in QUIET_S, they are stored so soon: lists show and followers tell (mentions, invitations) what has just
+happened, and there is nothing to gather. Anything busier is gathered."""
 ALONE_AFTER_S = 1.0
 """A row without a verdict for so long is folded by storing itself."""
 BEHIND_S, BEHIND_BYTES = 30.0, 64 * 1024 * 1024
@@ -73,7 +76,7 @@ class Storer:
     def __init__(self, log: Log, documents: Documents, tails: Tails, parts: Parts, kinds: Kinds) -> None:
         self._log, self._documents, self._tails, self._parts, self._kinds = log, documents, tails, parts, kinds
         self._queues: dict[int, Queue] = {}
-        self._known, self._wanted = 0, trio.Event()
+        self._known, self._wanted, self._quiet = 0, trio.Event(), True
         self.steps = 0
         self.told: list[Told] = []
         """Who is told what was stored."""
@@ -111,7 +114,7 @@ class Storer:
             slot.cleared = ((row.tenant, row.conversation, outcome.seq),) if outcome.hidden else ()
             if amends := self._kinds[entry.kind].amends(entry, outcome.seq, outcome.n):
                 slot.step = Step(row.tenant, row.conversation, row.place, amends)
-        if self._known >= GATHER:
+        if self._quiet or self._known >= GATHER:
             self._wanted.set()
 
     def behind(self, partition: int) -> bool:
@@ -130,6 +133,9 @@ class Storer:
         while True:
             with trio.move_on_after(GATHER_S):
                 await self._wanted.wait()
+                if self._known < GATHER:
+                    await trio.sleep(QUIET_S)
+            self._quiet = self._known <= QUIET
             self._wanted = trio.Event()
             await self._round()
 
