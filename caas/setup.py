@@ -29,7 +29,7 @@ from services.users import Users
 from services.vault import Vault
 from services.vault.sealing import Unopenable
 from storage.embedded.database import partitions_of
-from storage.embedded.errors import Fatal, Unfit
+from storage.failing import Fatal, Unfit
 from storage.ports.errors import StorageError
 
 

@@ -14,8 +14,8 @@ from services.vault.sealing import Unopenable
 from services.vault.service import MASTER, opens_master
 from storage.embedded.database import connect, connect_to_look, migrations
 from storage.embedded.documents import look_up
-from storage.embedded.errors import Unfit
 from storage.embedded.folder import Folder
+from storage.failing import Unfit
 from storage.ports.entry import decode_entry
 from storage.ports.errors import Damaged
 

@@ -2,6 +2,6 @@
 
 from storage.embedded.backend import Bounds, EmbeddedBackend, open_embedded
 from storage.embedded.database import Settings, raise_generation
-from storage.embedded.errors import Fatal, Unfit
+from storage.failing import Fatal, Unfit
 
 __all__ = ["Bounds", "EmbeddedBackend", "Fatal", "Settings", "Unfit", "open_embedded", "raise_generation"]

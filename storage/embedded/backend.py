@@ -13,14 +13,14 @@ from storage.embedded.counters import EmbeddedCounters
 from storage.embedded.database import Settings, prepare
 from storage.embedded.desk import AWAY_AFTER_S, Desk
 from storage.embedded.documents import EmbeddedDocuments
-from storage.embedded.errors import Fatal
-from storage.embedded.feed import MOST_BYTES as FEED_MOST
-from storage.embedded.feed import Feed
 from storage.embedded.folder import FileLock, Folder
-from storage.embedded.giving_way import GivingWay
 from storage.embedded.log import EmbeddedLog
 from storage.embedded.readers import MOST_S, Readers
 from storage.embedded.writer import WAL_MOST, Writer
+from storage.failing import Fatal
+from storage.feed import MOST_BYTES as FEED_MOST
+from storage.feed import Feed
+from storage.giving_way import GivingWay
 
 LOOK_S = 0.25
 CLOSE_S = 5.0

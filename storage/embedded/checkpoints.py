@@ -12,8 +12,9 @@ from contextlib import closing
 import trio
 
 from storage.embedded.database import connect
-from storage.embedded.errors import Fatal, is_busy, is_full, is_sync
+from storage.embedded.errors import is_busy, is_full, is_sync
 from storage.embedded.folder import FileLock, Folder
+from storage.failing import Fatal
 
 _log = logging.getLogger("storage.embedded")
 

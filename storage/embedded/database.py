@@ -13,9 +13,9 @@ from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import NamedTuple
 
-from storage.embedded.errors import Fatal, Unfit
 from storage.embedded.folder import Folder
 from storage.embedded.indexing import keep_indexes
+from storage.failing import Fatal, Unfit
 from storage.ports.entry import Place
 
 _PRAGMAS: dict[str, str | int] = {

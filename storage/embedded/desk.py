@@ -7,12 +7,13 @@ from typing import Any, TypeVar
 
 import trio
 
-from storage.embedded.giving_way import GivingWay
 from storage.embedded.transaction import Transaction
-from storage.embedded.waiting import Work, append_of
+from storage.embedded.waiting import Work
 from storage.embedded.writer import Handed, Switch, Writer
+from storage.giving_way import GivingWay
 from storage.ports.errors import StorageAway, StorageError
 from storage.ports.log import Record
+from storage.turns import append_of
 
 T = TypeVar("T")
 

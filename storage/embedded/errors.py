@@ -2,6 +2,7 @@
 
 import sqlite3
 
+from storage.failing import Fatal
 from storage.ports.errors import Damaged, StorageAway, StorageError, StorageFull
 
 _FULL = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_SHMSIZE})
@@ -11,14 +12,6 @@ _SYNC = frozenset({sqlite3.SQLITE_IOERR_FSYNC, sqlite3.SQLITE_IOERR_DIR_FSYNC})
 
 CONTENT = (TypeError, ValueError, OverflowError)
 """What Python and msgpack say of a value that cannot be written: half a surrogate pair, an integer of 2**64."""
-
-
-class Fatal(Exception):
-    """The disk can no longer be trusted, or this program's idea of the file is wrong: the worker must end."""
-
-
-class Unfit(Exception):
-    """The data folder does not fit this program or its settings. Says what to change."""
 
 
 def is_full(error: sqlite3.Error) -> bool:

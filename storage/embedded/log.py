@@ -7,7 +7,6 @@ import trio
 
 from storage.embedded.database import Settings
 from storage.embedded.desk import Desk
-from storage.embedded.feed import Feed
 from storage.embedded.readers import Readers
 from storage.embedded.reading import (
     Between,
@@ -23,6 +22,7 @@ from storage.embedded.reading import (
 from storage.embedded.steps import Step, prepare_step, write_step
 from storage.embedded.transaction import Transaction
 from storage.embedded.writer import Handed, Switch
+from storage.feed import Feed
 from storage.ports.entry import Place
 from storage.ports.errors import StorageError
 from storage.ports.log import Loaded, Record, Row, Stored, StoredRow, Storing

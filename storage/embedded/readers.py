@@ -12,7 +12,7 @@ import trio
 from storage.embedded.database import connect
 from storage.embedded.errors import of_read
 from storage.embedded.folder import Folder
-from storage.embedded.giving_way import GivingWay
+from storage.giving_way import GivingWay
 
 T = TypeVar("T")
 

@@ -16,13 +16,15 @@ from typing import Any, NamedTuple
 import trio
 
 from storage.embedded.database import Settings, connect
-from storage.embedded.errors import CONTENT, Fatal, is_busy, is_sync, of_write
+from storage.embedded.errors import CONTENT, is_busy, is_sync, of_write
 from storage.embedded.folder import FileLock, Folder
 from storage.embedded.statements import write_rows
 from storage.embedded.transaction import Transaction
-from storage.embedded.waiting import Append, Batch, Waiting
+from storage.embedded.waiting import Batch, Waiting
+from storage.failing import Fatal
 from storage.ports.errors import OutcomeUnknown, StorageError, StorageFull, Unwritable
 from storage.ports.log import Row
+from storage.turns import Append
 
 LOOK_S = 0.1
 CHUNK = 2_000

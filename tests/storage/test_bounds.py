@@ -16,10 +16,11 @@ from storage.embedded import Bounds, EmbeddedBackend, open_embedded
 from storage.embedded.database import connect
 from storage.embedded.folder import FileLock, Folder
 from storage.embedded.readers import Readers
-from storage.embedded.waiting import MOST_OF_TENANT, TURN_BYTES, Waiting, append_of
+from storage.embedded.waiting import Waiting
 from storage.ports.documents import version
 from storage.ports.errors import StorageAway, StorageError, StorageFull
 from storage.ports.log import Record
+from storage.turns import MOST_OF_TENANT, TURN_BYTES, append_of
 from tests.contracts.data import ONE, WITHIN_S, append, entry, follow, read, record, step
 
 KIB = 1024
