@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-PACKAGES = ("protocol", "supervisor", "storage", "services", "actors", "transport", "caas", "bench")
+PACKAGES = ("protocol", "supervisor", "storage", "services", "actors", "transport", "caas", "bench", "deploy")
 SDK = Path("sdk/python/caas_sdk")
 LONGEST_FUNCTION, LONGEST_FILE = 60, 520
 """Lines; of a function without its docstring."""

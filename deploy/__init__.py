@@ -1,0 +1,1 @@
+"""How CAAS is run: on this machine from packages (`local/`), with Docker (`compose.yaml`), on Kubernetes (`helm/`)."""

@@ -1,0 +1,110 @@
+"""MongoDB: always a replica set, for only that has transactions and change streams. One member for contracts, three for faults."""
+
+from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
+from pathlib import Path
+from typing import Any
+
+import trio
+from pymongo import MongoClient
+from pymongo.errors import OperationFailure, PyMongoError
+
+from deploy.local.engine import Engine, Unwell, running
+from deploy.local.member import Member
+from deploy.local.packages import mongod
+from deploy.local.ports import free_ports
+
+REPLICA_SET = "caas"
+_ASK_MS = 2_000
+_LOOK_S = 0.1
+_WITHIN_S = 60
+_ALREADY_INITIALIZED = 23
+
+
+class Mongo(Engine):
+    """Members `mongo-1`, `mongo-2`..."""
+
+    def __init__(self, folder: Path, members: int = 1, *, ports: list[int] | None = None, detached: bool = False,
+                 options: Sequence[str] = ()) -> None:
+        program = str(mongod())
+        super().__init__("mongo", [
+            Member(f"mongo-{number}", _command(program, folder / f"mongo-{number}" / "data", port, options), port, folder / f"mongo-{number}",
+                   detached=detached)
+            for number, port in enumerate(ports or free_ports(members), 1)])
+
+    @property
+    def uri(self) -> str:
+        """For MongoClient."""
+        return f"mongodb://{','.join(self.addresses)}/?replicaSet={REPLICA_SET}"
+
+    @property
+    def primary(self) -> str:
+        """The name of the member that is it now; empty while there is none. Blocks for 2 s at most a member."""
+        for member in self.members.values():
+            if member.alive and _hello(member).get("isWritablePrimary"):
+                return member.name
+        return ""
+
+    async def prepare(self) -> None:
+        """A folder for the data of each."""
+        for member in self.members.values():
+            (member.folder / "data").mkdir(parents=True, exist_ok=True)
+
+    async def found(self) -> None:
+        """Make them a replica set, the first time."""
+        for member in self.members.values():
+            with trio.move_on_after(_WITHIN_S) as waiting:
+                while not await trio.to_thread.run_sync(_hello, member):
+                    self._see_all_alive()
+                    await trio.sleep(_LOOK_S)
+            if waiting.cancelled_caught:
+                raise Unwell(f"{member.name} does not answer")
+        await trio.to_thread.run_sync(self._initiate)
+
+    async def lacks(self) -> str:
+        """A primary, or a secondary that has caught up."""
+        return await trio.to_thread.run_sync(self._lacks)
+
+    def _initiate(self) -> None:
+        members = [{"_id": number, "host": address} for number, address in enumerate(self.addresses)]
+        settings = {"electionTimeoutMillis": 2_000, "heartbeatIntervalMillis": 500}
+        first = next(iter(self.members.values()))
+        try:
+            with _client(first) as client:
+                client.admin.command("replSetInitiate", {"_id": REPLICA_SET, "members": members, "settings": settings})
+        except OperationFailure as error:
+            if error.code != _ALREADY_INITIALIZED:
+                raise
+
+    def _lacks(self) -> str:
+        for member in self.members.values():
+            said = _hello(member)
+            if not (said.get("isWritablePrimary") or said.get("secondary")):
+                return f"{member.name} is neither primary nor secondary"
+        return "" if self.primary else "there is no primary"
+
+
+def mongo(folder: Path, members: int = 1, *, options: Sequence[str] = ()) -> AbstractAsyncContextManager[Mongo]:
+    """A replica set in a folder, on free ports. `options` go to each mongod."""
+    return running(Mongo(folder, members, options=options))
+
+
+def _command(program: str, data: Path, port: int, options: Sequence[str]) -> list[str]:
+    parameters = {"diagnosticDataCollectionEnabled": "false", "ttlMonitorSleepSecs": "1", "enableTestCommands": "1"}
+    return [program, "--dbpath", str(data), "--port", str(port), "--bind_ip", "127.0.0.1", "--replSet", REPLICA_SET, "--nounixsocket",
+            "--wiredTigerCacheSizeGB", "0.25", "--oplogSize", "64", "--quiet",
+            *(part for name, value in parameters.items() for part in ("--setParameter", f"{name}={value}")), *options]
+
+
+def _client(member: Member) -> MongoClient[dict[str, Any]]:
+    """To this member alone, whatever it is."""
+    return MongoClient(member.host, member.port, directConnection=True, timeoutMS=_ASK_MS, serverSelectionTimeoutMS=_ASK_MS)
+
+
+def _hello(member: Member) -> dict[str, Any]:
+    """What it says of itself; empty when it says nothing."""
+    try:
+        with _client(member) as client:
+            return dict(client.admin.command("hello"))
+    except PyMongoError:
+        return {}

@@ -1,0 +1,47 @@
+"""The real engines, for any test that names one: `async def test_it(kafka, mongo): ... kafka.bootstrap ... mongo.uri`.
+
+One of each a test run, with one member, started when the first test names it. A test takes topics, databases and key prefixes of its own.
+Tests that kill members start three of their own: `async with engines.kafka(tmp_path, brokers=3)`, inside `needing()`.
+"""
+
+from collections.abc import Callable, Iterator
+
+import pytest
+import trio
+
+from deploy.local.engines import Engine, Kafka, Mongo, Redis, Registry
+from tests.engines.needing import needing
+
+
+def _running(make: Callable[[], Engine]) -> Iterator[Engine]:
+    with needing():
+        engine = make()
+    try:
+        trio.run(engine.start)
+        yield engine
+    finally:
+        engine.drop()
+
+
+@pytest.fixture(scope="session")
+def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
+    """One broker; `bootstrap`."""
+    yield from _running(lambda: Kafka(tmp_path_factory.mktemp("kafka")))
+
+
+@pytest.fixture(scope="session")
+def mongo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
+    """A replica set of one; `uri`."""
+    yield from _running(lambda: Mongo(tmp_path_factory.mktemp("mongo")))
+
+
+@pytest.fixture(scope="session")
+def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
+    """A server; `url`."""
+    yield from _running(lambda: Redis(tmp_path_factory.mktemp("redis")))
+
+
+@pytest.fixture(scope="session")
+def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
+    """A schema registry; `url`."""
+    yield from _running(lambda: Registry(tmp_path_factory.mktemp("registry")))
