@@ -36,14 +36,14 @@ class Follows(Protocol):
 
 
 class Follower:
-    """Runs one service's following over the partitions of this worker.
+    """Runs one service's following over the partitions that this worker stores.
 
     It reads stored entries only where storing has met one that its service wants; over the others its place moves by itself.
     """
 
-    def __init__(self, follows: Follows, log: Following, documents: Documents, owned: Callable[[], Iterable[int]]) -> None:
+    def __init__(self, follows: Follows, log: Following, documents: Documents, stores: Callable[[], Iterable[int]]) -> None:
         self.name = follows.name
-        self._follows, self._log, self._documents, self._owned = follows, log, documents, owned
+        self._follows, self._log, self._documents, self._stores = follows, log, documents, stores
         self.wants = follows.wants
         self._places: dict[int, Place] = {}  # all up to here is done
         self._told: dict[int, Place] = {}  # as far as storing has told us of
@@ -67,10 +67,10 @@ class Follower:
         self._news.set()
 
     def reassigned(self) -> None:
-        """The worker's partitions are others now: look at all of them, from where storage says we are."""
+        """The partitions that this worker stores are others now: look at all of them, from where storage says we are."""
         for books in (self._places, self._told, self._moved):
             books.clear()
-        self.look(self._owned())
+        self.look(self._stores())
 
     async def run(self) -> None:
         """Follow for as long as the worker lives."""
@@ -79,14 +79,14 @@ class Follower:
                 await self._news.wait()
             self._news = trio.Event()
             await self._write_down()
-            for partition in sorted(self._wanted & set(self._owned())):
+            for partition in sorted(self._wanted & set(self._stores())):
                 await self._catch_up(partition)
 
     async def _write_down(self) -> None:
         """Places that moved by themselves. Losing them costs some reading after the next start, no more."""
         moved, self._moved = self._moved, set()
         try:
-            for partition in sorted(moved & set(self._owned())):
+            for partition in sorted(moved & set(self._stores())):
                 await self._documents.put(SYSTEM, "followers", f"{self.name}/{partition}", {}, self._places[partition])
         except (StorageError, KeyError) as error:  # KeyError: the partitions were given to others meanwhile
             _log.info("%s has not written down its places: %r", self.name, error)

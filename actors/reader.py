@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable, Collection, Sequence
+from typing import Protocol
 
 import trio
 
@@ -11,18 +12,24 @@ from actors.tails import Tails
 from services.deciding import RULES
 from storage.ports.entry import BEYOND, NOWHERE, intact, rules_of
 from storage.ports.errors import StorageError
-from storage.ports.log import Log, Row
+from storage.ports.log import Following, Log, Row
 
 _log = logging.getLogger("actors.reader")
 
 LOOK_S = 1.0
+
+
+class FollowedLog(Log, Following, Protocol):
+    """A log, with what only storing and followers have."""
+
+
 Deliver = Callable[[Key, list[Row]], None]
 
 
 class Reader:
     """Follows the partitions of this worker."""
 
-    def __init__(self, log: Log, tails: Tails, storer: Storer, deliver: Deliver) -> None:
+    def __init__(self, log: FollowedLog, tails: Tails, storer: Storer, deliver: Deliver) -> None:
         self._log, self._tails, self._storer, self._deliver = log, tails, storer, deliver
         self._assigning = trio.Lock()
         self.damaged: set[int] = set()
@@ -58,6 +65,7 @@ class Reader:
                 self._tails.expect(partition, ends.get(partition, NOWHERE))
             if self._behind is None:
                 self._behind = gained
+            self._divide()
             return gained, lost
 
     async def run(self) -> None:
@@ -66,7 +74,7 @@ class Reader:
             self.take(await self._log.receive())
 
     async def look(self) -> None:
-        """Once a second, see how far storage is (others may store too)."""
+        """Once a second, see how far storage is, and who is to store (others may)."""
         while True:
             await trio.sleep(LOOK_S)
             try:
@@ -77,6 +85,8 @@ class Reader:
                 continue
             for partition, place in places.items():
                 self._tails.settle(partition, place)
+                self._storer.settle(partition, place)
+            self._divide()
 
     def take(self, rows: Sequence[Row]) -> None:
         """Rows, in the log's order."""
@@ -113,6 +123,9 @@ class Reader:
         _log.critical("partition %d stops: the record at %s is damaged; restore it or follow docs/operate.md", row.partition, tuple(row.place))
         self.damaged.add(row.partition)
         self._end({row.partition})
+
+    def _divide(self) -> None:
+        self._storer.divide(self._log.stores(self._held()))
 
     def _held(self) -> set[int]:
         return {partition for partition in range(self._log.partitions) if partition in self._tails}

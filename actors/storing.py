@@ -1,11 +1,14 @@
 """Storing: the one follower that folds. It takes the rooms' verdicts in the log's order and writes them down, gathered.
 
 A partition's stored place only moves over rows whose verdict is known. Where no room is awake to give one, storing folds by itself.
+
+Of several nodes one stores a partition, as the log says (`stores`); on the others its rows wait here until that one has stored them, so
+that they know how far it lags. When it lags for long, they store too: two that do write the same, and storage only goes forward.
 """
 
 import logging
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from itertools import takewhile
 from typing import Protocol
 
@@ -34,6 +37,8 @@ ALONE_AFTER_S = 1.0
 """A row without a verdict for so long is folded by storing itself."""
 BEHIND_S, BEHIND_BYTES = 30.0, 64 * 1024 * 1024
 RETRY_S = 1.0
+TAKEN_OVER_AFTER_S = 10.0
+"""A row that another node should have stored, and has not for so long, is stored here."""
 
 
 class Told(Protocol):
@@ -43,6 +48,8 @@ class Told(Protocol):
 
     def stored(self, partition: int, place: Place, *, wanted: bool) -> None: ...
 
+    def reassigned(self) -> None: ...
+
 
 class Slot:
     """A row on its way into storage."""
@@ -50,7 +57,12 @@ class Slot:
     __slots__ = ("accepted", "changes", "cleared", "head", "known", "row", "since", "step", "wanted")
 
     def __init__(self, row: Row, since: float) -> None:
-        self.row, self.since, self.known = row, since, False
+        self.row, self.since = row, since
+        self.forget()
+
+    def forget(self) -> None:
+        """There is no verdict (any more: another node stores it)."""
+        self.known = False
         self.accepted: Accepted | None = None
         self.changes: Sequence[Change] = ()
         self.head: Change | None = None
@@ -60,14 +72,22 @@ class Slot:
 
 
 class Queue:
-    """One partition's rows that are not stored, in order."""
+    """One partition's rows that are not stored, in order. `ours`: this worker stores them."""
 
-    __slots__ = ("by_place", "bytes", "slots")
+    __slots__ = ("by_place", "bytes", "ours", "slots")
 
     def __init__(self) -> None:
+        self.ours = False
         self.slots: deque[Slot] = deque()
         self.by_place: dict[Place, Slot] = {}
         self.bytes = 0
+
+    def first_out(self) -> Slot:
+        """The first has been stored."""
+        slot = self.slots.popleft()
+        del self.by_place[slot.row.place]
+        self.bytes -= len(slot.row.data)
+        return slot
 
 
 class Storer:
@@ -82,8 +102,34 @@ class Storer:
         """Who is told what was stored."""
 
     def begin(self, partition: int) -> None:
-        """Store a partition's rows from now on."""
+        """Take a partition's rows from now on; whether they are ours to store, `divide` says."""
         self._queues[partition] = Queue()
+
+    @property
+    def stores(self) -> Collection[int]:
+        """The partitions that are ours to store, and to follow."""
+        return [partition for partition, queue in self._queues.items() if queue.ours]
+
+    def divide(self, ours: Collection[int]) -> None:
+        """These are ours to store; and those that whoever else should store them has left alone for long."""
+        late, gained = trio.current_time() - TAKEN_OVER_AFTER_S, False
+        for partition, queue in self._queues.items():
+            mine = partition in ours or bool(queue.slots and queue.slots[0].since <= late)
+            gained = gained or (mine and not queue.ours)
+            if queue.ours and not mine:
+                self._known -= sum(slot.known for slot in queue.slots)
+                for slot in queue.slots:
+                    slot.forget()
+            queue.ours = mine
+        if gained:
+            for told in self.told:
+                told.reassigned()
+
+    def settle(self, partition: int, place: Place) -> None:
+        """Storage has come to this place. What waits for another node to store it waits no longer."""
+        queue = self._queues.get(partition)
+        while queue and not queue.ours and queue.slots and queue.slots[0].row.place <= place:
+            queue.first_out()
 
     def end(self, partition: int) -> None:
         """Leave it to whoever follows it now."""
@@ -101,7 +147,7 @@ class Storer:
     def decided(self, fold: Fold, row: Row, entry: Entry, outcome: Outcome) -> None:
         """A verdict. Only the first counts; for a row that is stored already it does nothing."""
         queue = self._queues.get(row.partition)
-        slot = queue.by_place.get(row.place) if queue else None
+        slot = queue.by_place.get(row.place) if queue and queue.ours else None
         if slot is None or slot.known:
             return
         slot.known = True
@@ -157,7 +203,7 @@ class Storer:
 
     def _decided(self) -> list[Slot]:
         """Of each partition as many rows as have a verdict, from the first on."""
-        return [slot for queue in self._queues.values() for slot in takewhile(_is_known, queue.slots)]
+        return [slot for queue in self._queues.values() if queue.ours for slot in takewhile(_is_known, queue.slots)]
 
     async def _store(self, slots: Sequence[Slot]) -> None:
         step, steps = self._gathered(slots)
@@ -217,9 +263,7 @@ class Storer:
         for partition, place in step.places.items():
             queue = self._queues.get(partition)
             while queue and queue.slots and queue.slots[0].row.place <= place:
-                slot = queue.slots.popleft()
-                del queue.by_place[slot.row.place]
-                queue.bytes -= len(slot.row.data)
+                slot = queue.first_out()
                 self._known -= slot.known
                 wanted.update((partition, told) for told in slot.wanted)
             self._tails.settle(partition, place)
@@ -231,7 +275,7 @@ class Storer:
         """Fold the conversations whose rows have waited too long for a room's verdict."""
         late = trio.current_time() - ALONE_AFTER_S
         for partition, queue in list(self._queues.items()):
-            keys = {_key(slot.row) for slot in queue.slots if not slot.known and slot.since <= late}
+            keys = {_key(slot.row) for slot in queue.slots if not slot.known and slot.since <= late} if queue.ours else set()
             rows: dict[Key, list[Row]] = {key: [] for key in sorted(keys)}
             for slot in queue.slots if keys else ():
                 if (waiting := rows.get(_key(slot.row))) is not None:
@@ -247,14 +291,14 @@ class Storer:
         except (StorageError, trio.TooSlowError) as error:
             _log.warning("storing cannot fold %s by itself and tries again: %r", key, error)
             return
-        if self._queues.get(partition) is not queue:
+        if self._queues.get(partition) is not queue or not queue.ours:
             return  # it went to another worker meanwhile, and what came back with it begins later
         for row in rows:
             if row.place > fold.place:
                 entry = decode_entry(row.data)
                 self.decided(fold, row, entry, fold.apply(entry, row.place))
-            else:  # the stored head is later: another follower, on its way out, has stored this
-                self._pass_over(queue.by_place[row.place])
+            elif slot := queue.by_place.get(row.place):  # the stored head is later: another follower, on its way out, has stored this
+                self._pass_over(slot)
 
     def _pass_over(self, slot: Slot) -> None:
         self._known += not slot.known

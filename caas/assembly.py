@@ -17,7 +17,7 @@ from actors.keys import Key, partition_of
 from actors.lending import Lending, caller_of
 from actors.messages import op_of
 from actors.presences import Presences
-from actors.reader import Reader
+from actors.reader import FollowedLog, Reader
 from actors.room import Room
 from actors.router import Links, Ring, Router, key_of
 from actors.standing import Desk
@@ -55,12 +55,7 @@ from services.vault.service import Vault
 from storage.ports.bus import Bus
 from storage.ports.counters import Counters
 from storage.ports.documents import Documents
-from storage.ports.log import Following, Log
 from supervisor import ActorStopped, Directory, MailboxFull, Supervisor
-
-
-class FollowedLog(Log, Following, Protocol):
-    """A log, with what only followers have."""
 
 
 class Backend(Protocol):
@@ -144,7 +139,7 @@ class Assembly:
             TellMembers(self.history, backend.documents, self.tenants, self.router.submit_all),
             TellMentions(backend.documents, self.tenants, self.router.submit_all),
         ]
-        self.followers = [Follower(one, log, backend.documents, self.router.owned) for one in follows]
+        self.followers = [Follower(one, log, backend.documents, lambda: self.storer.stores) for one in follows]
         self._workers: set[str] = set()
         self._moved: set[int] = set()
         self.storer.told.extend(self.followers)
@@ -170,16 +165,13 @@ class Assembly:
             self.router.forget(worker)
         self._workers = set(ring.members)
         self.presences.members(ring.members)
-        gained, _ = await self.reader.assign(self.router.owned())
+        await self.reader.assign(self.router.owned())
         for name in list(self.rooms.keys()):
             if self._partition(key_of(name)) not in self.tails:  # it would miss what is read of it elsewhere
                 await self.rooms.stop(name)
         self.fanout.refollow_where(lambda key: self._partition(key) in changed)
         self.presences.renew_where(lambda key: self._partition(key) in changed)
         self._moved = set()
-        for follower in self.followers:
-            if gained:
-                follower.reassigned()
 
     # What the links bring.
 

@@ -13,6 +13,8 @@ from storage.ports.scope import Tenanted
 _ADD = "INSERT INTO counters VALUES (?, ?, ?) ON CONFLICT (tenant, name) DO UPDATE SET value = value + excluded.value"
 _VALUE = "SELECT value FROM counters WHERE tenant = ? AND name = ?"
 _WINDOW = "SELECT window, used FROM allowances WHERE tenant = ? AND name = ?"
+_MARKS = """SELECT marks.name, marks.holder, value FROM marks JOIN leases ON leases.tenant = '' AND leases.name = marks.holder
+            WHERE marks.tenant = ? AND until > ? AND marks.name IN ({names})"""
 _LEASE = "SELECT holder, until FROM leases WHERE tenant = ? AND name = ?"
 
 
@@ -38,6 +40,19 @@ class EmbeddedCounters:
     async def lease(self, scope: Tenanted, name: str, holder: str, ttl_ms: int, now_ms: int) -> bool:
         """See the port."""
         return await self._desk.write(partial(_lease, scope.tenant, name, holder, ttl_ms, now_ms), grows=True)
+
+    async def renew(self, holder: str, ttl_ms: int, now_ms: int) -> bool:
+        """See the port."""
+        return await self._desk.write(partial(_renew, holder, ttl_ms, now_ms), grows=True)
+
+    async def mark(self, scope: Tenanted, name: str, holder: str, value: int) -> None:
+        """See the port."""
+        await self._desk.write(partial(_mark, scope.tenant, name, holder, value), grows=True)
+
+    async def marks(self, scope: Tenanted, names: Sequence[str], now_ms: int) -> list[dict[str, int]]:
+        """See the port."""
+        found = await self._readers.read(partial(_marks, scope.tenant, names, now_ms))
+        return [found.get(name, {}) for name in names]
 
 
 def _add(tenant: str, name: str, amount: int, transaction: Transaction) -> int:
@@ -65,3 +80,24 @@ def _lease(tenant: str, name: str, holder: str, ttl_ms: int, now_ms: int, transa
         return False
     transaction.connection.execute("INSERT OR REPLACE INTO leases VALUES (?, ?, ?, ?)", (tenant, name, holder, now_ms + ttl_ms))
     return True
+
+
+def _renew(holder: str, ttl_ms: int, now_ms: int, transaction: Transaction) -> bool:
+    """A life is a lease of no tenant, held by itself."""
+    _, until = transaction.connection.execute(_LEASE, ("", holder)).fetchone() or (holder, 0)
+    transaction.connection.execute("INSERT OR REPLACE INTO leases VALUES ('', ?, ?, ?)", (holder, holder, now_ms + ttl_ms))
+    return bool(until > now_ms)
+
+
+def _mark(tenant: str, name: str, holder: str, value: int, transaction: Transaction) -> None:
+    if value:
+        transaction.connection.execute("INSERT OR REPLACE INTO marks VALUES (?, ?, ?, ?)", (tenant, name, holder, value))
+    else:
+        transaction.connection.execute("DELETE FROM marks WHERE tenant = ? AND name = ? AND holder = ?", (tenant, name, holder))
+
+
+def _marks(tenant: str, names: Sequence[str], now_ms: int, connection: sqlite3.Connection) -> dict[str, dict[str, int]]:
+    found: dict[str, dict[str, int]] = {}
+    for name, holder, value in connection.execute(_MARKS.format(names=marks(names)), (tenant, now_ms, *names)):
+        found.setdefault(name, {})[holder] = value
+    return found

@@ -1,6 +1,6 @@
 """The log and the stored entries, in SQLite."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 
 import trio
@@ -96,6 +96,10 @@ class EmbeddedLog:
     async def find(self, scope: Tenanted, conversation: str, op: bytes) -> StoredRow | None:
         """See the port."""
         return await self._readers.read(partial(read_by_op, self._settings, scope.tenant, conversation, op))
+
+    def stores(self, followed: Collection[int]) -> Collection[int]:
+        """See the port. There is one node, and each partition is followed by one of its workers."""
+        return followed
 
     async def stored_after(self, partition: int, after: Place, limit: int) -> Sequence[Stored]:
         """See the port."""

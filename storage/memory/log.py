@@ -1,6 +1,6 @@
 """The log and the stored entries, in memory."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 import trio
@@ -74,6 +74,10 @@ class MemoryLog:
         """See the port."""
         await trio.lowlevel.checkpoint()
         return self._store.find_act(scope.tenant, conversation, op)
+
+    def stores(self, followed: Collection[int]) -> Collection[int]:
+        """See the port: as `Store.stores` divides them."""
+        return [partition for partition in followed if self._store.stores(self, partition)]
 
     async def stored_after(self, partition: int, after: Place, limit: int) -> Sequence[Stored]:
         """See the port."""

@@ -50,6 +50,11 @@ class Store:
         self.numbers: dict[tuple[str, str], int] = {}
         self.windows: dict[tuple[str, str], tuple[int, int]] = {}
         self.leases: dict[tuple[str, str], tuple[str, int]] = {}
+        self.lives: dict[str, int] = {}
+        """By holder: until when it lives (ms)."""
+        self.marks: dict[tuple[str, str], dict[str, int]] = {}
+        self.stores: Callable[[object, int], bool] = lambda log, partition: True
+        """Which node (by its MemoryLog) is to store which partition. Tests divide them."""
         self.told: dict[object, Callable[[], None]] = {}
         """By node: called when rows were added."""
         self.heard: dict[object, Callable[[str, bytes], None]] = {}

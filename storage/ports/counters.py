@@ -7,7 +7,7 @@ from storage.ports.scope import Tenanted
 
 
 class Counters(Protocol):
-    """Four methods; amounts are integers."""
+    """Seven methods; amounts are integers. Each raises StorageAway when it cannot be reached."""
 
     async def add(self, scope: Tenanted, name: str, amount: int = 1) -> int:
         """Add, and give the new value."""
@@ -23,4 +23,19 @@ class Counters(Protocol):
 
     async def lease(self, scope: Tenanted, name: str, holder: str, ttl_ms: int, now_ms: int) -> bool:
         """Hold a name for a while: True if nobody else holds it at `now_ms` (one's own lease is renewed)."""
+        ...
+
+    # What holds while somebody lives: which connections a user has, what a program knows. A *holder* is one life of one worker.
+
+    async def renew(self, holder: str, ttl_ms: int, now_ms: int) -> bool:
+        """Say that a holder lives for so long from now. False when it was not known to live: it is new, its time was over, or everything
+        was lost; then none of its marks can be relied upon to be there, and it makes them anew."""
+        ...
+
+    async def mark(self, scope: Tenanted, name: str, holder: str, value: int) -> None:
+        """Under this name the holder's mark is this from now on; 0 takes it away."""
+        ...
+
+    async def marks(self, scope: Tenanted, names: Sequence[str], now_ms: int) -> list[dict[str, int]]:
+        """Of each name, the marks by holder, of those who live at `now_ms` alone, in one read. A holder that never lived has none."""
         ...

@@ -5,7 +5,7 @@ The log's order is the decision (docs/semantics.md). `append` is a request; the 
 are *stored entries*, the record that lasts.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from storage.ports.entry import Place
@@ -101,7 +101,7 @@ class Entries(Protocol):
 
 
 class Log(Entries, Protocol):
-    """Six methods, those of its stored entries, and one (`stored_after`) that only followers have."""
+    """Six methods, those of its stored entries, and two (`stores`, `stored_after`) that only followers have."""
 
     partitions: int
     """How many partitions the set-up was made with."""
@@ -149,7 +149,18 @@ class Stored(NamedTuple):
 
 
 class Following(Protocol):
-    """What only followers have."""
+    """What only followers have, storing among them."""
+
+    def stores(self, followed: Collection[int]) -> Collection[int]:
+        """Those of the partitions followed here that this worker is to store just now, and run followers over. Never waits; asked once a
+        second, and whenever partitions come or go, so it answers from what is known.
+
+        Over all nodes each partition should be stored by one. Where there is one node that is all it follows; otherwise the backend
+        divides them (the cluster: as a consumer group assigns them, which every worker joins). It need not be exact: two that store the
+        same do no harm, for `store` only goes forward, and what nobody stores is taken over after a while by those who follow it
+        (`actors/storing.py`). The other nodes learn how far it has come from `stored_places`.
+        """
+        ...
 
     async def stored_after(self, partition: int, after: Place, limit: int) -> Sequence[Stored]:
         """Stored entries of a partition in order of place, after this one, none later than the stored place."""

@@ -1,4 +1,5 @@
-"""Two rooms, three clients, a storm over the log and a crash: on a virtual clock and a seeded scheduler, the same seed gives the same trace."""
+"""Two rooms, three clients, a storm over the log and a crash: on a virtual clock and a seeded scheduler, the same seed gives the same trace.
+On one node, and on several that share a log."""
 
 import random
 from hashlib import blake2b
@@ -71,10 +72,16 @@ async def visit(client: Client, name: str, rng: random.Random, left: dict[str, l
         await trio.sleep(rng.random() * 0.2)
 
 
-async def play(seed: int, trace: Trace) -> None:
+ONE_NODE = ("w1", "w2", "w3", "w4")
+THREE_NODES = ("n1-w1", "n2-w1", "n3-w1", "n4-w1")
+OF_TWO_WORKERS = ("n1-w1", "n1-w2", "n2-w1", "n3-w1")
+"""Workers of a world: the first three begin, the second dies, the fourth comes."""
+
+
+async def play(seed: int, trace: Trace, names: tuple[str, ...]) -> None:
     rng = random.Random(seed)
     store = Store(8, weather=Storm(Seeded(seed), away=0.01, unknown=0.05))
-    async with open_world("w1", "w2", "w3", seed=seed, users=(), store=store) as world:
+    async with open_world(*names[:3], seed=seed, users=(), store=store) as world:
         for name in PEOPLE:
             await stubbornly(lambda name=name: world.user(name))  # type: ignore[misc]
         for room in ROOMS:
@@ -83,9 +90,9 @@ async def play(seed: int, trace: Trace) -> None:
             for name in PEOPLE:
                 nursery.start_soon(person, world, name, random.Random(rng.random()), trace)
             await trio.sleep(rng.random() * 3)
-            await world.crash("w2")
+            await world.crash(names[1])
             await trio.sleep(rng.random() * 2)
-            await world.start("w4")
+            await world.start(names[3])
         await read_back(world, trace)
         await compare_stored(world)
 
@@ -126,7 +133,7 @@ async def stubbornly(act: Any) -> None:
 
 async def made(world: World, room: str) -> None:
     for _ in range(50):
-        client = Client(world.workers["w1"])
+        client = Client(next(iter(world.workers.values())))
         with trio.move_on_after(30):
             await client.ask("hello", token="alice")
             answer = await client.ask("conversation.create", type="group", id=room, members=["bob", "carol"])
@@ -155,7 +162,7 @@ async def read_back(world: World, trace: Trace) -> None:
         trace.log[room] = told[0]
 
 
-def run(seed: int) -> Trace:
+def run(seed: int, names: tuple[str, ...] = ONE_NODE) -> Trace:
     """One world, from its seed alone."""
     trace = Trace()
     Client.numbers = 0
@@ -163,7 +170,7 @@ def run(seed: int) -> Trace:
     scheduler._ALLOW_DETERMINISTIC_SCHEDULING = True
     scheduler._r = random.Random(seed)
     try:
-        trio.run(play, seed, trace, clock=MockClock(autojump_threshold=0))
+        trio.run(play, seed, trace, names, clock=MockClock(autojump_threshold=0))
     finally:
         scheduler._ALLOW_DETERMINISTIC_SCHEDULING = before
     return trace
@@ -182,7 +189,17 @@ def test_the_same_seed_gives_the_same_trace() -> None:
 
 @pytest.mark.parametrize("seed", range(50))
 def test_nothing_acknowledged_is_lost_or_doubled(seed: int) -> None:
-    trace = run(seed)
+    nothing_is_lost_or_doubled(run(seed))
+
+
+@pytest.mark.parametrize("names", [THREE_NODES, OF_TWO_WORKERS], ids=["three nodes", "nodes of two workers"])
+@pytest.mark.parametrize("seed", range(100, 120))
+def test_over_nodes_too(seed: int, names: tuple[str, ...]) -> None:
+    nothing_is_lost_or_doubled(run(seed, names))
+
+
+def nothing_is_lost_or_doubled(trace: Trace) -> None:
+    """What was acknowledged is there once, where it was said to be."""
     for room in ROOMS:
         ids = [message for _, message in trace.log[room]]
         assert len(ids) == len(set(ids)) == len(PEOPLE) * SENDS

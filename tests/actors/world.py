@@ -70,14 +70,20 @@ class SimLinks:
         return other is not None
 
     def _reach(self, worker: str) -> "Worker | None":
-        return None if {worker, self._me} & self._world.cut_off else self._world.workers.get(worker)
+        other = None if {worker, self._me} & self._world.cut_off else self._world.workers.get(worker)
+        return other if other is not None and other.node == node_of(self._me) else None
+
+
+def node_of(worker: str) -> str:
+    """Workers are called `w1`, where there is one node, or `n1-w1`."""
+    return worker.rpartition("-")[0]
 
 
 class Worker:
     """One worker of the world."""
 
     def __init__(self, name: str, world: "World") -> None:
-        self.name, self.world = name, world
+        self.name, self.node, self.world = name, node_of(name), world
         self.assembly: Assembly
         self.connections: Connections
         self.scope: trio.CancelScope
@@ -111,6 +117,7 @@ class World:
 
     def __init__(self, seed: int = 1, store: Store | None = None, policy: Policy | None = None) -> None:
         self.sim, self.store, self.policy = SimWorld(seed), store or Store(8), policy
+        self.store.stores = self._stores
         self.workers: dict[str, Worker] = {}
         self.boots = 0
         self.internal: dict[str, str] = {}
@@ -131,7 +138,7 @@ class World:
         """It is gone from one moment to the next; the others take over."""
         self.workers.pop(name).scope.cancel()
         await trio.sleep(0.5)
-        for worker in self.workers.values():
+        for worker in self.of_node(node_of(name)):
             worker.assembly.dropped(name)
         await self.reassign()
 
@@ -147,9 +154,23 @@ class World:
         self.cut_off.clear()
 
     async def reassign(self) -> None:
-        ring = Ring(tuple(sorted(self.workers)))
+        """Each node's partitions over its workers."""
         for worker in list(self.workers.values()):
-            await worker.assembly.take_ring(ring)
+            await worker.assembly.take_ring(Ring(tuple(sorted(one.name for one in self.of_node(worker.node)))))
+
+    @property
+    def nodes(self) -> list[str]:
+        """Those that have a worker."""
+        return sorted({worker.node for worker in self.workers.values()})
+
+    def of_node(self, node: str) -> list[Worker]:
+        """A node's workers."""
+        return [worker for worker in self.workers.values() if worker.node == node]
+
+    def _stores(self, log: object, partition: int) -> bool:
+        """Each partition is stored by one node, as a consumer group would have it."""
+        nodes = self.nodes
+        return any(worker.node == nodes[partition // 2 % len(nodes)] for worker in self.workers.values() if worker.assembly.log is log)
 
     async def user(self, name: str) -> None:
         worker = next(iter(self.workers.values()))

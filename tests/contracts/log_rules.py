@@ -8,7 +8,7 @@ import trio
 from storage.ports.entry import NOWHERE, Place, decode_entry
 from storage.ports.errors import Unwritable
 from storage.ports.log import Change, Record, Row, Storing
-from tests.contracts.data import ONE, OTHER, Data, Scope, accept, append, entry, follow, head, op, read, record, silent, step, stored
+from tests.contracts.data import ONE, OTHER, WITHIN_S, Data, Scope, accept, append, entry, follow, head, op, read, record, silent, step, stored
 
 
 async def what_is_appended_comes_back_whole_and_in_order(data: Data) -> None:
@@ -431,3 +431,12 @@ async def a_step_that_cannot_be_kept_is_refused_whole(data: Data) -> None:
         assert await node.log.stored_places() == {}
         await node.log.store(good)
         assert [row.seq for row in await node.log.entries(ONE, "c", 0, 99, 99)] == [1, 2]
+
+
+async def what_one_node_alone_follows_it_stores(data: Data) -> None:
+    async with data() as node:
+        await follow(node.log, 3, 4)
+        assert set(node.log.stores([])) == set()
+        with trio.fail_after(WITHIN_S):
+            while set(node.log.stores([3, 4])) != {3, 4}:
+                await trio.sleep(0.01)
