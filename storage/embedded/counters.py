@@ -1,12 +1,12 @@
 """Counters in SQLite: they ride in the writer's transactions."""
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 
 from storage.embedded.desk import Desk
 from storage.embedded.readers import Readers
-from storage.embedded.statements import marks
+from storage.embedded.statements import marks, write_rows
 from storage.embedded.transaction import Transaction
 from storage.ports.scope import Tenanted
 
@@ -45,9 +45,9 @@ class EmbeddedCounters:
         """See the port."""
         return await self._desk.write(partial(_renew, holder, ttl_ms, now_ms), grows=True)
 
-    async def mark(self, scope: Tenanted, name: str, holder: str, value: int) -> None:
+    async def mark(self, scope: Tenanted, holder: str, marks: Mapping[str, int]) -> None:
         """See the port."""
-        await self._desk.write(partial(_mark, scope.tenant, name, holder, value), grows=True)
+        await self._desk.write(partial(_mark, scope.tenant, holder, dict(marks)), grows=True)
 
     async def marks(self, scope: Tenanted, names: Sequence[str], now_ms: int) -> list[dict[str, int]]:
         """See the port."""
@@ -89,11 +89,11 @@ def _renew(holder: str, ttl_ms: int, now_ms: int, transaction: Transaction) -> b
     return bool(until > now_ms)
 
 
-def _mark(tenant: str, name: str, holder: str, value: int, transaction: Transaction) -> None:
-    if value:
-        transaction.connection.execute("INSERT OR REPLACE INTO marks VALUES (?, ?, ?, ?)", (tenant, name, holder, value))
-    else:
-        transaction.connection.execute("DELETE FROM marks WHERE tenant = ? AND name = ? AND holder = ?", (tenant, name, holder))
+def _mark(tenant: str, holder: str, made: Mapping[str, int], transaction: Transaction) -> None:
+    rows = [(tenant, name, holder, value) for name, value in made.items() if value]
+    write_rows(transaction.connection, "INSERT OR REPLACE INTO marks", rows)
+    transaction.connection.executemany("DELETE FROM marks WHERE tenant = ? AND name = ? AND holder = ?",
+                                       [(tenant, name, holder) for name, value in made.items() if not value])
 
 
 def _marks(tenant: str, names: Sequence[str], now_ms: int, connection: sqlite3.Connection) -> dict[str, dict[str, int]]:

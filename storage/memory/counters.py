@@ -1,6 +1,6 @@
 """Counters in memory."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import trio
 
@@ -56,14 +56,14 @@ class MemoryCounters:
         self._store.lives[holder] = now_ms + ttl_ms
         return lived
 
-    async def mark(self, scope: Tenanted, name: str, holder: str, value: int) -> None:
+    async def mark(self, scope: Tenanted, holder: str, marks: Mapping[str, int]) -> None:
         """See the port."""
         await self._reach()
-        marks = self._store.marks.setdefault((scope.tenant, name), {})
-        if value:
-            marks[holder] = value
-        else:
-            marks.pop(holder, None)
+        for name, value in marks.items():
+            held = self._store.marks.setdefault((scope.tenant, name), {})
+            held[holder] = value
+            if not value:
+                del held[holder]
 
     async def marks(self, scope: Tenanted, names: Sequence[str], now_ms: int) -> list[dict[str, int]]:
         """See the port."""

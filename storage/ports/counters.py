@@ -1,6 +1,6 @@
 """Counters: numbers that many may move at once. Never the only copy of anything that matters."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from storage.ports.scope import Tenanted
@@ -32,8 +32,8 @@ class Counters(Protocol):
         was lost; then none of its marks can be relied upon to be there, and it makes them anew."""
         ...
 
-    async def mark(self, scope: Tenanted, name: str, holder: str, value: int) -> None:
-        """Under this name the holder's mark is this from now on; 0 takes it away."""
+    async def mark(self, scope: Tenanted, holder: str, marks: Mapping[str, int]) -> None:
+        """Under each of these names the holder's mark is this from now on; 0 takes it away. All in one write."""
         ...
 
     async def marks(self, scope: Tenanted, names: Sequence[str], now_ms: int) -> list[dict[str, int]]:

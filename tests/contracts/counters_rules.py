@@ -75,10 +75,9 @@ async def marks_hold_while_their_holder_lives(data: Data) -> None:
     async with data() as one, data() as other:
         assert not await one.counters.renew("n1", 1_000, 10_000), "it is new"
         assert not await other.counters.renew("n2", 1_000, 10_000)
-        await one.counters.mark(ONE, "ann", "n1", 2)
-        await other.counters.mark(ONE, "ann", "n2", 3)
-        await other.counters.mark(ONE, "bob", "n2", 1)
-        await one.counters.mark(ONE, "carl", "never", 1)
+        await one.counters.mark(ONE, "n1", {"ann": 2})
+        await other.counters.mark(ONE, "n2", {"ann": 3, "bob": 1})
+        await one.counters.mark(ONE, "never", {"carl": 1})
         assert await one.counters.marks(ONE, ["bob", "ann", "nobody", "carl"], 10_500) == [{"n2": 1}, {"n1": 2, "n2": 3}, {}, {}]
         assert await one.counters.renew("n1", 1_000, 10_900)
         assert await one.counters.marks(ONE, ["ann"], 11_500) == [{"n1": 2}], "the other's time is over"
@@ -88,11 +87,11 @@ async def marks_hold_while_their_holder_lives(data: Data) -> None:
 async def a_mark_is_the_last_that_was_made(data: Data) -> None:
     async with data() as node:
         await node.counters.renew("n1", 1_000, 10_000)
-        await node.counters.mark(ONE, "ann", "n1", 2)
-        await node.counters.mark(ONE, "ann", "n1", 5)
+        await node.counters.mark(ONE, "n1", {"ann": 2})
+        await node.counters.mark(ONE, "n1", {"ann": 5})
         assert await node.counters.marks(ONE, ["ann"], 10_001) == [{"n1": 5}]
-        await node.counters.mark(ONE, "ann", "n1", 0)
-        await node.counters.mark(ONE, "ann", "n1", 0)
+        await node.counters.mark(ONE, "n1", {"ann": 0})
+        await node.counters.mark(ONE, "n1", {"ann": 0})
         assert await node.counters.marks(ONE, ["ann"], 10_001) == [{}]
 
 
@@ -107,5 +106,5 @@ async def whose_time_was_over_is_told_when_it_comes_back(data: Data) -> None:
 async def marks_of_tenants_are_apart(data: Data) -> None:
     async with data() as node:
         await node.counters.renew("n1", 1_000, 10_000)
-        await node.counters.mark(OTHER, "ann", "n1", 2)
+        await node.counters.mark(OTHER, "n1", {"ann": 2})
         assert await node.counters.marks(ONE, ["ann"], 10_001) == [{}]
