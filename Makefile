@@ -4,10 +4,10 @@ BIN := .venv/bin
 STAMP := .venv/.set-up
 NODE := tests/journeys/node_modules/.package-lock.json
 
-.PHONY: help setup run test check format generated docs-page bench bench-full bench-show bench-build bench-peers lock clean
+.PHONY: help setup run test check format generated docs-page cluster cluster-status cluster-stop cluster-logs bench bench-full bench-show bench-build bench-peers lock clean
 
 help: ## what there is to type
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
 setup: $(STAMP) $(NODE) ## the virtual environment, from the locks
 
@@ -22,6 +22,18 @@ $(NODE): tests/journeys/package-lock.json
 
 run: $(STAMP) ## the development set-up: two workers, alice, bob and carol, a page at /
 	$(BIN)/caas dev
+
+cluster: $(STAMP) ## a whole cluster here: three brokers, three mongods, Redis, a registry, three nodes behind HAProxy on port 3000
+	@$(BIN)/python -m deploy.local start
+
+cluster-status: $(STAMP) ## a line for each of its processes: name, pid, port, state
+	@$(BIN)/python -m deploy.local status
+
+cluster-stop: $(STAMP) ## stop them in reverse order; what was written stays in data/cluster
+	@$(BIN)/python -m deploy.local stop
+
+cluster-logs: $(STAMP) ## what they say, until Ctrl-C
+	@$(BIN)/python -m deploy.local logs
 
 test: setup ## all tests; what needs a program that is not here says so
 	$(BIN)/python -m pytest
@@ -60,4 +72,4 @@ lock: $(STAMP) ## write the locks anew
 	$(BIN)/uv pip compile --quiet --generate-hashes --no-header --no-annotate --no-emit-index-url --universal --python-version 3.11 --group dev pyproject.toml -o requirements-dev.txt
 
 clean: ## remove what setup and the tests have made
-	rm -rf .venv data tests/journeys/node_modules bench/build
+	rm -rf .venv .engines data tests/journeys/node_modules bench/build

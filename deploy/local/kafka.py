@@ -69,6 +69,10 @@ class Kafka(Engine):
                 if not (member.folder / "data" / "meta.properties").exists():
                     nursery.start_soon(trio.to_thread.run_sync, self._formatted, member)
 
+    async def stop(self, grace_s: float = 4.0) -> None:
+        """The last of them have no controller to say good-bye to and would wait long; what they have is on disk anyway."""
+        await super().stop(grace_s)
+
     async def lacks(self) -> str:
         """A broker that the others do not know, or a partition without a leader or with too few in step."""
         return await trio.to_thread.run_sync(self._lacks)

@@ -4,13 +4,19 @@ import os
 import shutil
 import signal
 import subprocess
+import threading
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import trio
 
+from deploy.local.lives import Life, life_of
+
 _LOOK_S = 0.05
+_DIES_LOOK_S = 0.002
+_DIES_WITHIN_S = 10.0
 
 
 @dataclass
@@ -24,7 +30,8 @@ class Member:
     env: dict[str, str] = field(default_factory=dict)
     detached: bool = False
     host: str = "127.0.0.1"
-    _process: "subprocess.Popen[bytes] | None" = None
+    life: Life | None = None
+    """The one it has, or had last: set it to take over what somebody else started."""
 
     @property
     def log(self) -> Path:
@@ -33,13 +40,18 @@ class Member:
 
     @property
     def pid(self) -> int:
-        """Of the life it has, or had last; 0 before the first."""
-        return self._process.pid if self._process else 0
+        """Of its last life; 0 before the first."""
+        return self.life.pid if self.life else 0
 
     @property
     def alive(self) -> bool:
         """Whether it runs, or is only paused."""
-        return self._process is not None and self._process.poll() is None
+        return bool(self.life and self.life.state)
+
+    @property
+    def paused(self) -> bool:
+        """Whether it was stopped in its tracks."""
+        return self.life is not None and self.life.state == "T"
 
     def start(self) -> None:
         """Start it; nothing if it runs. From the thread that lives longest: unless detached it is killed when that thread ends."""
@@ -48,32 +60,35 @@ class Member:
         self.folder.mkdir(parents=True, exist_ok=True)
         tied = [] if self.detached else _tied()
         with self.log.open("ab") as log:
-            self._process = subprocess.Popen([*tied, *self.argv], stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT,
-                                             env={**os.environ, **self.env}, start_new_session=True)
-
-    def signal(self, number: int) -> None:
-        """Send a signal; nothing if it does not run."""
-        if self.alive and self._process:
-            self._process.send_signal(number)
+            process = subprocess.Popen([*tied, *self.argv], stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT,
+                                       env={**os.environ, **self.env}, start_new_session=True)
+        self.life = life_of(process.pid)
+        threading.Thread(target=process.wait, name=f"reaps {self.name}", daemon=True).start()
 
     def kill(self) -> None:
-        """SIGKILL, and gone when this returns; a paused one too."""
-        self.signal(signal.SIGKILL)
-        if self._process:
-            self._process.wait()
+        """SIGKILL to it and its children, paused ones too; gone when this returns."""
+        if self.life is None:
+            return
+        self.life.signal_all(signal.SIGKILL)
+        until = time.monotonic() + _DIES_WITHIN_S
+        while self.alive and time.monotonic() < until:
+            time.sleep(_DIES_LOOK_S)
 
     def pause(self) -> None:
-        """SIGSTOP: its connections stay open and nothing answers."""
-        self.signal(signal.SIGSTOP)
+        """SIGSTOP to it and its children: its connections stay open and nothing answers."""
+        if self.life:
+            self.life.signal_all(signal.SIGSTOP)
 
     def resume(self) -> None:
         """SIGCONT."""
-        self.signal(signal.SIGCONT)
+        if self.life:
+            self.life.signal_all(signal.SIGCONT)
 
     async def stop(self, grace_s: float = 10.0) -> None:
-        """SIGTERM and, after the grace, SIGKILL."""
-        self.signal(signal.SIGCONT)
-        self.signal(signal.SIGTERM)
+        """SIGTERM to it alone, for it knows its children; after the grace SIGKILL to all."""
+        self.resume()
+        if self.life:
+            self.life.signal(signal.SIGTERM)
         with trio.move_on_after(grace_s):
             while self.alive:  # noqa: ASYNC110 - another process ends
                 await trio.sleep(_LOOK_S)

@@ -1,5 +1,8 @@
 """MongoDB: always a replica set, for only that has transactions and change streams. One member for contracts, three for faults."""
 
+import base64
+import contextlib
+import secrets
 from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
@@ -14,19 +17,23 @@ from deploy.local.member import Member
 from deploy.local.packages import mongod
 from deploy.local.ports import free_ports
 
-REPLICA_SET = "caas"
+REPLICA_SET = DATABASE = "caas"
 _ASK_MS = 2_000
 _LOOK_S = 0.1
 _WITHIN_S = 60
-_ALREADY_INITIALIZED = 23
+_USERS_MS = 20_000
+_ALREADY_INITIALIZED, _UNAUTHORIZED, _ALREADY_A_USER = 23, 13, 51003
 
 
 class Mongo(Engine):
-    """Members `mongo-1`, `mongo-2`..."""
+    """Members `mongo-1`, `mongo-2`... With a password, they let in only `admin` (everything) and `caas` (its own database)."""
 
     def __init__(self, folder: Path, members: int = 1, *, ports: list[int] | None = None, detached: bool = False,
-                 options: Sequence[str] = ()) -> None:
+                 options: Sequence[str] = (), password: str = "") -> None:
         program = str(mongod())
+        self._folder, self._password = folder, password
+        if password:
+            options = [*options, "--keyFile", str(folder / "mongo.key")]
         super().__init__("mongo", [
             Member(f"mongo-{number}", _command(program, folder / f"mongo-{number}" / "data", port, options), port, folder / f"mongo-{number}",
                    detached=detached)
@@ -35,7 +42,11 @@ class Mongo(Engine):
     @property
     def uri(self) -> str:
         """For MongoClient."""
-        return f"mongodb://{','.join(self.addresses)}/?replicaSet={REPLICA_SET}"
+        return self.uri_of("caas", DATABASE) if self._password else f"mongodb://{','.join(self.addresses)}/?replicaSet={REPLICA_SET}"
+
+    def uri_of(self, user: str, database: str) -> str:
+        """For a client who is that user, of that database."""
+        return f"mongodb://{user}:{self._password}@{','.join(self.addresses)}/{database}?replicaSet={REPLICA_SET}"
 
     @property
     def primary(self) -> str:
@@ -46,7 +57,11 @@ class Mongo(Engine):
         return ""
 
     async def prepare(self) -> None:
-        """A folder for the data of each."""
+        """A folder for the data of each, and the key by which they know each other."""
+        if self._password and not (key := self._folder / "mongo.key").exists():
+            self._folder.mkdir(parents=True, exist_ok=True)
+            key.touch(mode=0o600)
+            key.write_text(base64.b64encode(secrets.token_bytes(96)).decode())
         for member in self.members.values():
             (member.folder / "data").mkdir(parents=True, exist_ok=True)
 
@@ -60,6 +75,9 @@ class Mongo(Engine):
             if waiting.cancelled_caught:
                 raise Unwell(f"{member.name} does not answer")
         await trio.to_thread.run_sync(self._initiate)
+        if self._password:
+            await self.wait_well(_WITHIN_S)
+            await trio.to_thread.run_sync(self._make_users)
 
     async def lacks(self) -> str:
         """A primary, or a secondary that has caught up."""
@@ -73,8 +91,20 @@ class Mongo(Engine):
             with _client(first) as client:
                 client.admin.command("replSetInitiate", {"_id": REPLICA_SET, "members": members, "settings": settings})
         except OperationFailure as error:
-            if error.code != _ALREADY_INITIALIZED:
+            if error.code not in (_ALREADY_INITIALIZED, _UNAUTHORIZED):  # with users it is no stranger's business any more
                 raise
+
+    def _make_users(self) -> None:
+        """While there is no user, one may be made from the same machine; nobody else may do anything."""
+        roles = {"admin": ["root"], "caas": [{"role": "dbOwner", "db": DATABASE}, {"role": "clusterMonitor", "db": "admin"}]}
+        with _client(self.members[self.primary]) as client, contextlib.suppress(OperationFailure):
+            client.admin.command("createUser", "admin", pwd=self._password, roles=roles["admin"])
+        with MongoClient[dict[str, Any]](self.uri_of("admin", "admin"), timeoutMS=_USERS_MS) as client:
+            try:
+                client[DATABASE].command("createUser", "caas", pwd=self._password, roles=roles["caas"])
+            except OperationFailure as error:
+                if error.code != _ALREADY_A_USER:
+                    raise
 
     def _lacks(self) -> str:
         for member in self.members.values():

@@ -1,0 +1,53 @@
+"""Processes that were started by somebody who has left: known by pid and by when they began, so that a pid given anew is nobody of ours."""
+
+import contextlib
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+_STATE, _THREADS, _BEGAN = 0, 17, 19
+"""Places in /proc/PID/stat behind the command's name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Life:
+    """One process, for good. `began`: in the kernel's ticks since it started."""
+
+    pid: int
+    began: int
+
+    @property
+    def state(self) -> str:
+        """The kernel's letter: R or S runs, T is paused; empty when it is over."""
+        seen = _stat(self.pid)
+        if not seen or int(seen[_BEGAN]) != self.began:
+            return ""
+        dead = seen[_STATE] in "ZX" and int(seen[_THREADS]) <= 1  # as long as a thread is left, its sockets are too
+        return "" if dead else seen[_STATE]
+
+    def signal(self, number: int) -> None:
+        """To the process alone. Nothing if it is over."""
+        if self.state:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.pid, number)
+
+    def signal_all(self, number: int) -> None:
+        """To its whole group: itself, and its children. Nothing if it is over."""
+        if self.state:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self.pid, number)
+
+
+def life_of(pid: int) -> Life:
+    """The process that has this pid now. Raises ProcessLookupError."""
+    seen = _stat(pid)
+    if not seen:
+        raise ProcessLookupError(pid)
+    return Life(pid, int(seen[_BEGAN]))
+
+
+def _stat(pid: int) -> list[str]:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return []
