@@ -74,7 +74,7 @@ class Storing(NamedTuple):
 
 
 class Loaded(NamedTuple):
-    """What a room wakes from, read in one step: the partition's stored place, then head, parts and window."""
+    """What a room wakes from: the partition's stored place, then head, parts and window."""
 
     stored: Place
     head: dict[str, Any] | None
@@ -135,9 +135,10 @@ class Log(Entries, Protocol):
         ...
 
     async def load(self, scope: Tenanted, conversation: str, partition: int) -> Loaded:
-        """What a room wakes from: in one consistent read the stored place, the head (document `heads/<conversation>`), the
-        parts (documents of collection `parts` whose key begins `<conversation>/`, in order of key), and the stored entries
-        with head["window"] <= seq <= head["seq"], in order."""
+        """What a room wakes from: the stored place, the head (document `heads/<conversation>`), the parts (documents of
+        collection `parts` whose key begins `<conversation>/`, in order of key), and the stored entries with
+        head["window"] <= seq <= head["seq"], in order. Each is of the moment of what stands before it, or later: a head may be
+        later than the stored place, and a part later than its head, for a moment (then it is to be read again)."""
         ...
 
 class Stored(NamedTuple):

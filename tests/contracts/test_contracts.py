@@ -38,12 +38,12 @@ def embedded(folder: Path) -> Data:
 BACKENDS: list[Make] = [in_memory, in_slow_memory, embedded]
 
 
-def _rules(module: ModuleType) -> list[Rule]:
+def rules_of(module: ModuleType) -> list[Rule]:
     own = [thing for name, thing in vars(module).items() if inspect.iscoroutinefunction(thing) and not name.startswith("_")]
     return [thing for thing in own if thing.__module__ == module.__name__]
 
 
-RULES = [rule for module in (log_rules, documents_rules, counters_rules, bus_rules) for rule in _rules(module)]
+RULES = [rule for module in (log_rules, documents_rules, counters_rules, bus_rules) for rule in rules_of(module)]
 
 
 @pytest.mark.parametrize("make", BACKENDS, ids=lambda make: make.__name__)
