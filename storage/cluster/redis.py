@@ -29,21 +29,21 @@ _LANES, _TRIP = 4, 200
 class Call:
     """One command, or one run of a script."""
 
-    __slots__ = ("arguments", "script")
+    __slots__ = ("arguments", "keys", "script")
 
-    def __init__(self, *arguments: str | int | bytes, script: "Script | None" = None) -> None:
-        self.arguments, self.script = arguments, script
+    def __init__(self, *arguments: str | int, keys: Sequence[str] = (), script: "Script | None" = None) -> None:
+        self.arguments, self.keys, self.script = arguments, keys, script
 
 
 class Script:
-    """A Lua script with one key: it runs whole, or not at all."""
+    """A Lua script: it runs whole, or not at all."""
 
     def __init__(self, text: str) -> None:
         self.text = text
 
-    def call(self, key: str, *arguments: str | int) -> Call:
+    def call(self, keys: Sequence[str], *arguments: str | int) -> Call:
         """To be run."""
-        return Call(key, *arguments, script=self)
+        return Call(*arguments, keys=keys, script=self)
 
 
 class Redis:
@@ -109,7 +109,7 @@ class Redis:
         if call.script is None:
             pipeline.execute_command(*call.arguments)
         else:
-            self._script(call.script)(keys=[call.arguments[0]], args=list(call.arguments[1:]), client=pipeline)
+            self._script(call.script)(keys=call.keys, args=call.arguments, client=pipeline)
 
     def _script(self, script: Script) -> Any:
         if script not in self._registered:

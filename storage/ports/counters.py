@@ -7,7 +7,8 @@ from storage.ports.scope import Tenanted
 
 
 class Counters(Protocol):
-    """Seven methods; amounts are integers. Each raises StorageAway when it cannot be reached."""
+    """Seven methods; amounts are integers. Each raises StorageAway when it cannot be reached; but a backend whose counters are another
+    server's keeps allowances by itself meanwhile (`take` then gives each node the whole of them), and lets nobody hold a lease."""
 
     async def add(self, scope: Tenanted, name: str, amount: int = 1) -> int:
         """Add, and give the new value."""
