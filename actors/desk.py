@@ -7,12 +7,14 @@ from typing import Any
 from actors.lazily import NOTHING
 from protocol.errors import Refused
 from services.acts import Act, Verdict
+from services.checking import conflict, refusal
 from services.deciding import Outcome
 from storage.ports.entry import Entry
 
 MOST_COMMANDS, MOST_BYTES = 256, 256 * 1024
 MOST_WAITING = 4_096
 TRIES = 3
+NOT_NOW = Refused("unavailable", "The log is not answering right now: send it again in a moment.")
 
 Settle = Callable[[Verdict | None, Exception | None], None]
 
@@ -53,6 +55,23 @@ class Riding:
     def __init__(self, waiting: Waiting, entry: Entry, plain: dict[str, Any]) -> None:
         self.waiting, self.entry, self.plain = waiting, entry, plain
         self.outcome: Outcome | None = None
+
+    def answer(self) -> bool:
+        """Answer by the verdict of its own append; False when it is stale, and to be checked and appended again."""
+        outcome, waiting = self.outcome, self.waiting
+        assert outcome is not None
+        if outcome.what in ("ok", "duplicate"):
+            waiting.answer(Verdict(outcome.seq, outcome.n, outcome.at, duplicate=outcome.what == "duplicate"))
+        elif outcome.what == "stale":
+            if waiting.answered:  # it has been told `timeout`: it comes again by itself, or not at all
+                return True
+            waiting.tries += 1
+            if waiting.tries < TRIES:
+                return False
+            waiting.refuse(NOT_NOW)
+        else:
+            waiting.refuse(conflict(self.entry.kind) if outcome.what == "conflict" else refusal(outcome.code, self.entry.kind))
+        return True
 
 
 class Flight:

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 import msgspec
 import trio
 
+from actors.across import Across
 from actors.addressees import Addressees
 from actors.granting import Granting
 from actors.house import Errands
@@ -292,8 +293,8 @@ class Spreader:
     """Where a room's pushes go: this worker's audiences directly, those of others over the links."""
 
     def __init__(self, me: str, fanout: Fanout, addressees: Addressees, tell: Callable[[str, object], bool],
-                 workers: Callable[[], Iterable[str]]) -> None:
-        self._me, self._fanout, self._addressees, self._tell, self._workers = me, fanout, addressees, tell, workers
+                 workers: Callable[[], Iterable[str]], across: Across) -> None:
+        self._me, self._fanout, self._addressees, self._tell, self._workers, self._across = me, fanout, addressees, tell, workers, across
 
     def spread(self, worker: str, key: Key, seq: int, push: bytes, touched: Touched) -> None:
         """One push to one worker. What a link does not take is fetched again when it is back."""
@@ -310,7 +311,10 @@ class Spreader:
             self._tell(worker, ["emit", *key, push, but])
 
     def address(self, key: Key, push: bytes, users: Collection[str], *, watching: bool) -> None:
-        """Something ephemeral to certain users, on all workers. May be lost."""
+        """Something ephemeral to certain users, on all workers; and on all nodes, if it is for those who do not watch: where somebody
+        does, the room of that node tells them. May be lost."""
+        if not watching:
+            self._across.tell("address", *key, push, list(users))
         for worker in self._workers():
             if worker == self._me:
                 self._addressees.deliver(key, push, users, watching)

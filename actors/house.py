@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import trio
 
+from actors.across import Across
 from actors.alarms import Alarms
 from actors.deadlines import Deadlines
 from actors.keys import Key
@@ -116,11 +117,11 @@ class Errands:
 class House:
     """The parts of a worker that rooms stand on."""
 
-    def __init__(self, *, node: str, worker: str, log: Log, documents: Documents, counters: Counters, kinds: Kinds, parts: Parts,
+    def __init__(self, *, worker: str, log: Log, documents: Documents, counters: Counters, kinds: Kinds, parts: Parts,
                  vault: Sealer, clock: Clock, rng: Rng, errands: Errands, boot: int, tails: Tails, storer: Storer,
                  deadlines: Deadlines, alarms: Alarms, spread: Spread, rooms: Rooms, ephemeral: "Ephemeral",
-                 presences: Presences) -> None:
-        self.node, self.worker, self.boot = node, worker, boot
+                 presences: Presences, across: Across) -> None:
+        self.worker, self.boot, self.across = worker, boot, across
         self.log, self.documents, self.counters = log, documents, counters
         self.kinds, self.parts, self.vault = kinds, parts, vault
         self.clock, self.rng, self.errands = clock, rng, errands
@@ -129,7 +130,7 @@ class House:
         self._appends = self._flights = 0
 
     def next_append(self) -> tuple[str, int, int]:
-        """The name of one append: node, boot, counter. Never used twice."""
+        """The name of one append: worker, boot, counter. Never used twice: no two nodes have a worker of one name."""
         self._appends += 1
         return (self.worker, self.boot, self._appends)
 

@@ -42,6 +42,12 @@ class Signal(NamedTuple):
     p: dict[str, Any]
 
 
+class Heard(NamedTuple):
+    """The same has happened in this conversation's room on another node. Nobody waits for an answer."""
+
+    signal: Signal
+
+
 class Gone(NamedTuple):
     """A worker has left the node: nothing here is told to it, and what it told is over."""
 
@@ -107,7 +113,7 @@ class Patience(NamedTuple):
     later: object
 
 
-Message = Submit | Ask | Listen | Unlisten | Signal | Gone | Rung | Rows | Appended | Late | Overdue | Woken | Looked | KeysReady | Patience
+Message = Submit | Ask | Listen | Unlisten | Signal | Heard | Gone | Rung | Rows | Appended | Late | Overdue | Woken | Looked | KeysReady | Patience
 
 
 def op_of(message: Message) -> str | None:

@@ -14,7 +14,7 @@ import trio
 
 from actors.alarms import Alarm
 from actors.bodies import MISSING, open_body
-from actors.desk import MOST_WAITING, TRIES, Desk, Flight, Riding, Waiting
+from actors.desk import MOST_WAITING, NOT_NOW, Desk, Flight, Waiting
 from actors.ephemeral.blocks import Blocks
 from actors.ephemeral.inhabitants import Inhabitants
 from actors.house import House
@@ -24,6 +24,7 @@ from actors.messages import (
     Appended,
     Ask,
     Gone,
+    Heard,
     KeysReady,
     Late,
     Listen,
@@ -45,7 +46,7 @@ from protocol.codec import pack
 from protocol.errors import Refused
 from protocol.limits import AHEAD_WAIT_S, VERDICT_WITHIN_S
 from services.acts import Act, Verdict
-from services.checking import conflict, refusal
+from services.checking import conflict
 from services.deciding import Fold, Outcome
 from services.heads import removed_by
 from services.history import render_push
@@ -61,7 +62,6 @@ _STRANGER_WAIT_S = 0.3
 """For whom what was seen so far would be refused: they may have been let in by what was not seen, but are told before long."""
 
 TIMEOUT = Refused("timeout", "The log has not answered in time: send it again with the same id.")
-NOT_NOW = Refused("unavailable", "The log is not answering right now: send it again in a moment.")
 FULL = Refused("storage_full", "The disk is full: nothing was stored; send it again when there is room.")
 TOO_MANY = Refused("too_many", "Too much waits in this conversation: slow down.", limit=("waiting", MOST_WAITING, MOST_WAITING))
 
@@ -92,6 +92,8 @@ class Room(Actor[Message]):
 
     def receive(self, message: Message) -> object:
         """Handle a message, or hold it until the room is awake."""
+        if isinstance(message, Heard) and not self._ephemeral.concerned(message.signal, listening=bool(self._listeners)):
+            return None
         if isinstance(message, Woken):
             self._woken(message)
             return None
@@ -124,7 +126,8 @@ class Room(Actor[Message]):
             self.house.spread.gone(worker, self.key)
 
     def _needs_fold(self, message: Message) -> bool:
-        return self._ephemeral.needs_fold(message) if isinstance(message, Signal) else not isinstance(message, Unlisten | Gone | Rung)
+        signal = message.signal if isinstance(message, Heard) else message
+        return self._ephemeral.needs_fold(signal) if isinstance(signal, Signal) else not isinstance(signal, Unlisten | Gone | Rung)
 
     def _handle(self, message: Message) -> object:
         match message:
@@ -143,6 +146,8 @@ class Room(Actor[Message]):
                 return self._unlisten(message.worker)
             case Signal():
                 return self._ephemeral.signal(message)
+            case Heard():
+                self._ephemeral.heard(message.signal)
             case Gone():
                 self._gone(message.worker)
             case Rung():
@@ -202,8 +207,8 @@ class Room(Actor[Message]):
     def _not_woken(self, refused: Refused) -> None:
         while self._held:
             message, later = self._held.popleft()
-            if isinstance(message, Rows):
-                continue  # they are in the tail, and storing folds by itself what no room does
+            if isinstance(message, Rows | Heard):
+                continue  # rows are in the tail, and storing folds by itself what no room does
             later.fail(refused)
 
     def _release(self) -> None:
@@ -275,26 +280,10 @@ class Room(Actor[Message]):
             return
         self._desk.flight = None
         self.house.deadlines.landed(flight.number)
-        stale = [riding.waiting for riding in flight.riding.values() if not self._answered(riding)]
+        stale = [riding.waiting for riding in flight.riding.values() if not riding.answer()]
         if stale:
             self._desk.queue = begun(self._desk.queue)
             self._desk.queue.extendleft(reversed(stale))
-
-    def _answered(self, riding: Riding) -> bool:
-        outcome, waiting = riding.outcome, riding.waiting
-        assert outcome is not None
-        if outcome.what in ("ok", "duplicate"):
-            waiting.answer(Verdict(outcome.seq, outcome.n, outcome.at, duplicate=outcome.what == "duplicate"))
-        elif outcome.what == "stale":
-            if waiting.answered:  # it has been told `timeout`: it comes again by itself, or not at all
-                return True
-            waiting.tries += 1
-            if waiting.tries < TRIES:
-                return False
-            waiting.refuse(NOT_NOW)
-        else:
-            waiting.refuse(conflict(riding.entry.kind) if outcome.what == "conflict" else refusal(outcome.code, riding.entry.kind))
-        return True
 
     def _late(self, number: int) -> None:
         """Commands that had waited before their record left have waited long enough; the others go on waiting."""
@@ -435,7 +424,7 @@ class Room(Actor[Message]):
         return cast(Blocks, self._ephemeral.part("block")) if self._fold is not None and self._fold.type == "direct" else None
 
     def emit(self, push: Mapping[str, Any], but: str = "") -> None:
-        """Tell all who watch, on all workers, but the connection called `but`."""
+        """Tell all who watch, on all workers of this node, but the connection called `but`."""
         wire = pack({"t": push["t"], "c": self.key.conversation, "p": push["p"]})
         for worker in self._listeners:
             self.house.spread.emit(worker, self.key, wire, but)
@@ -444,6 +433,10 @@ class Room(Actor[Message]):
         """Tell these users alone, in one frame, on connections that watch, or on those that do not."""
         named = [{"t": push["t"], "c": self.key.conversation, "p": push["p"]} for push in pushes]
         self.house.spread.address(self.key, pack(named[0] if len(named) == 1 else named), users, watching=watching)
+
+    def cross(self, signal: Signal) -> None:
+        """Tell the rooms that other nodes have of this conversation."""
+        self.house.across.tell_signal(self.key, signal)
 
     def alarm(self, seconds: float, call: Callable[[], None]) -> Alarm:
         """Call in so many seconds, as a message of this room's own."""

@@ -1,5 +1,6 @@
 """From a conversation to its room: here, or on the worker that the ring names."""
 
+import contextlib
 import logging
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -10,7 +11,7 @@ import trio
 from actors.carrying import carried, carried_answer, carry, carry_answer
 from actors.house import Errands
 from actors.keys import Key, partition_of
-from actors.messages import Ask, Gone, Listen, Message, Rows, Signal, Submit, Unlisten
+from actors.messages import Ask, Gone, Heard, Listen, Message, Rows, Signal, Submit, Unlisten
 from actors.waking import moved
 from protocol.errors import Refused
 from protocol.limits import VERDICT_WITHIN_S
@@ -84,10 +85,20 @@ class Router:
         key, message = carried(parts)
         self.post_here(key, message, lambda answer, error: reply(None if error else carry_answer(answer), error))
 
-    def deliver(self, key: Key, rows: list[Row]) -> None:
-        """What the log gave back for a conversation."""
+    def heard(self, key: Key, signal: Signal) -> None:
+        """The same conversation's room on another node was told this: ours is too, if it is on this worker, and awake."""
+        room = self._rooms.find(name_of(key)) if self.owner(key) == self._me else None
+        if room is not None:
+            with contextlib.suppress(ActorStopped, MailboxFull):
+                room.send_nowait(Heard(signal))
+
+    def deliver(self, key: Key, rows: list[Row], *, wake: bool = True) -> None:
+        """What the log gave back for a conversation. Without `wake`, only if its room is awake: whoever wakes later finds it in the tail."""
         try:
-            self._rooms.send_nowait(name_of(key), Rows(rows))
+            if wake:
+                self._rooms.send_nowait(name_of(key), Rows(rows))
+            elif (room := self._rooms.find(name_of(key))) is not None:
+                room.send_nowait(Rows(rows))
         except (ActorStopped, MailboxFull, Quarantined) as error:
             _log.warning("%s does not take its rows, storing folds them by itself: %r", key, error)
 

@@ -110,6 +110,11 @@ class Storer:
         """The partitions that are ours to store, and to follow."""
         return [partition for partition, queue in self._queues.items() if queue.ours]
 
+    def is_ours(self, partition: int) -> bool:
+        """Whether it is ours to store: then somebody here has to fold it."""
+        queue = self._queues.get(partition)
+        return queue is not None and queue.ours
+
     def divide(self, ours: Collection[int]) -> None:
         """These are ours to store; and those that whoever else should store them has left alone for long."""
         late, gained = trio.current_time() - TAKEN_OVER_AFTER_S, False

@@ -4,6 +4,7 @@ import contextlib
 from collections.abc import Awaitable, Callable
 from typing import Any, Protocol
 
+from actors.across import Across, signal_of
 from actors.addressees import Addressees
 from actors.alarms import Alarms
 from actors.deadlines import Deadlines
@@ -55,6 +56,7 @@ from services.vault.service import Vault
 from storage.ports.bus import Bus
 from storage.ports.counters import Counters
 from storage.ports.documents import Documents
+from storage.ports.log import Row
 from supervisor import ActorStopped, Directory, MailboxFull, Supervisor
 
 
@@ -86,10 +88,12 @@ class Assembly:
     """One worker: rooms and what they stand on, services, connections' desk. Whoever makes it runs its tasks (`caas/wiring.py`)."""
 
     def __init__(self, *, me: str, boot: int, backend: Backend, world: World, links: Links, tree: Supervisor, errands: Errands, master: bytes,
-                 frame: Frame, policy: Policy | None = None) -> None:
-        """Without a policy there are no limits of rates, nor of a user's connections."""
-        self.me, self.backend, self.world, self.errands = me, backend, world, errands
+                 frame: Frame, policy: Policy | None = None, node: str = "") -> None:
+        """Without a policy there are no limits of rates, nor of a user's connections. `node`: its name among several; empty where there is
+        one. `me` is a name that no worker of any node has."""
+        self.me, self.backend, self.world, self.errands, self._links = me, backend, world, errands, links
         log = self.log = backend.log
+        self.across = Across(node, backend.bus)
         self.vault = Vault(backend.documents, world.rng, master)
         self.tenants = Tenants(self.vault.hash_key)
         parts = parts_of(KINDS)
@@ -108,11 +112,11 @@ class Assembly:
         self.fanout = Fanout(self.router, self.history, errands, frame)
         self.addressees = Addressees(frame)
         self.presences = Presences(me, self.router, links, self.alarms, self.tenants, frame)
-        self.house = House(node=me, worker=me, log=log, documents=backend.documents, counters=backend.counters, kinds=KINDS, parts=parts,
+        self.house = House(worker=me, across=self.across, log=log, documents=backend.documents, counters=backend.counters, kinds=KINDS, parts=parts,
                            vault=self.vault, clock=world.clock, rng=world.rng, errands=errands, boot=boot, tails=self.tails, storer=self.storer,
                            deadlines=self.deadlines, alarms=self.alarms, rooms=self.router, ephemeral=PARTS, presences=self.presences,
-                           spread=Spreader(me, self.fanout, self.addressees, links.tell, lambda: self._workers))
-        self.reader = Reader(log, self.tails, self.storer, self.router.deliver)
+                           spread=Spreader(me, self.fanout, self.addressees, links.tell, lambda: self._workers, self.across))
+        self.reader = Reader(log, self.tails, self.storer, self._deliver)
         acting = Acting(self.users, self.tenants, world.clock, world.ids)
         self.receipts = Receipts(self.router, backend.documents, log, self.users, self.tenants, world.clock)
         current = Current(self.router, self.history, self.users, self.tenants)
@@ -135,14 +139,11 @@ class Assembly:
             self.receipts,
         ))
         self.dispatch = Dispatch(self.table, self.router, self.tenants)
-        follows: list[Follows] = [
-            TellMembers(self.history, backend.documents, self.tenants, self.router.submit_all),
-            TellMentions(backend.documents, self.tenants, self.router.submit_all),
-        ]
-        self.followers = [Follower(one, log, backend.documents, lambda: self.storer.stores) for one in follows]
+        self.followers = self._make_followers()
         self._workers: set[str] = set()
         self._moved: set[int] = set()
         self.storer.told.extend(self.followers)
+        self._cross()
 
     def desk(self, authenticate: Callable[[str], Awaitable[Authenticated]]) -> Desk:
         """What connections share."""
@@ -189,6 +190,8 @@ class Assembly:
     def told(self, worker: str, message: Any) -> None:
         """A sibling's room has a push for our listeners."""
         what, tenant, conversation, *rest = message
+        if what == "erased":
+            return self.vault.forget(tenant, conversation)
         key = Key(tenant, conversation)
         if what == "push":
             self.fanout.take(key, rest[0], rest[1], Touched(*rest[2:]))
@@ -210,6 +213,27 @@ class Assembly:
         self.router.forget(worker)
         self.fanout.refollow_where(lambda key: self.router.owner(key) == worker)
         self.presences.renew_where(lambda key: self.router.owner(key) == worker)
+
+    def _make_followers(self) -> list[Follower]:
+        documents, tenants, submit = self.backend.documents, self.tenants, self.router.submit_all
+        follows: list[Follows] = [TellMembers(self.history, documents, tenants, submit), TellMentions(documents, tenants, submit)]
+        return [Follower(one, self.log, documents, lambda: self.storer.stores) for one in follows]
+
+    def _cross(self) -> None:
+        """What other nodes say, and what they are told besides what rooms say."""
+        self.vault.erased.append(self._tell_erased)
+        self.across.on("signal", lambda tenant, conversation, *signal: self.router.heard(Key(tenant, conversation), signal_of(*signal)))
+        self.across.on("address", lambda tenant, conversation, push, users: self.addressees.deliver(Key(tenant, conversation), push, users, False))
+        self.across.on("erased", self.vault.forget)
+
+    def _deliver(self, key: Key, rows: list[Row]) -> None:
+        """Where another node stores, entries of conversations that nobody here is in are passed over, undecoded."""
+        self.router.deliver(key, rows, wake=self.storer.is_ours(rows[0].partition))
+
+    def _tell_erased(self, tenant: str, author: str) -> None:
+        for worker in self._workers - {self.me}:
+            self._links.tell(worker, ["erased", tenant, author])
+        self.across.tell("erased", tenant, author)
 
     async def _shown(self, scope: Scope) -> dict[str, Any]:
         return (await self.users.of_internal(scope, [scope.user])).get(scope.user, {"id": scope.external})

@@ -57,6 +57,8 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What can be set. `caas.toml` uses these names; in the environment they are upper-case behind `CAAS_`."""
 
     backend: Literal["embedded"] = "embedded"
+    node: Annotated[str, Meta(pattern=r"^[A-Za-z0-9_]{0,40}$")] = ""
+    """Name of this node where several share a set-up; no two have the same. Empty: it is the only one."""
     data: Path = Path("data")
     """Folder: the database, the master key, and `run/` for the workers' sockets."""
     host: str = "127.0.0.1"
@@ -89,6 +91,10 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     log_format: Literal["json", "console"] = "json"
     dev: bool = False
     """The development set-up: its fixed keys, and the page at `/`, for this machine alone."""
+
+    def worker_named(self, name: str) -> str:
+        """A worker's whole name, which no worker of any node has besides."""
+        return f"{self.node}-{name}" if self.node else name
 
     def policy(self) -> Policy | None:
         """The rates; None when they are lifted."""

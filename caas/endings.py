@@ -1,7 +1,8 @@
-"""What has ended, on every worker: sessions, keys, users' and everybody's tokens. Told at once over the links, and looked for besides.
+"""What has ended, on every worker: sessions, keys, users' and everybody's tokens. Told at once over links and bus, and looked for besides.
 
-Telling reaches every worker within milliseconds, where the links stand. Looking, twice a second, finds what nobody told: a key deleted
-from the command line, news lost with a link. So within a second whatever ended is refused and cut off everywhere.
+Telling reaches every worker within milliseconds, where the links stand; those of other nodes over the bus. Looking, twice a second, finds
+what nobody told: a key deleted from the command line, news lost with a link. So within a second whatever ended is refused and cut off
+everywhere.
 """
 
 from collections.abc import Callable, Collection
@@ -9,6 +10,7 @@ from typing import Any
 
 import trio
 
+from actors.across import Across
 from actors.connections import Connections
 from services.sessions import Ending, Sessions
 from services.sessions.gate import covers
@@ -25,18 +27,20 @@ class Endings:
     sessions: Sessions
     connections: Connections
 
-    def __init__(self, me: str, links: Links, members: Callable[[], Collection[str]]) -> None:
-        self._me, self._links, self._members = me, links, members
+    def __init__(self, me: str, links: Links, members: Callable[[], Collection[str]], across: Across) -> None:
+        self._me, self._links, self._members, self._across = me, links, members, across
+        across.on("ended", lambda *parts: self.told(parts))
         self._missed = False
         self._unsettled: set[str] = set()
         self._news = trio.Event()
 
     def announce(self, ending: Ending) -> None:
-        """Something has ended: tell every worker, this one too."""
+        """Something has ended: tell every worker of every node, this one too."""
         self.take(ending)
         for worker in self._members():
             if worker != self._me:
                 self._links.tell(worker, ["ended", *ending])
+        self._across.tell("ended", *ending)
 
     def told(self, parts: Any) -> None:
         """A sibling says so."""

@@ -25,7 +25,7 @@ def run_workers(config: Config) -> int:
 
 async def _run(config: Config) -> int:
     names = [f"w{number}" for number in range(1, config.workers + 1)]
-    files = [ready_file(config.data, name) for name in names]
+    files = [ready_file(config.data, config.worker_named(name)) for name in names]
     for file in (*files, *(config.data / "metrics").glob("*.db")):  # counts begin anew with the node
         file.unlink(missing_ok=True)
     environment = to_environment(config)

@@ -61,9 +61,10 @@ class Worker:
         self.run_folder = config.data / "run"
         self.links = Links(self.run_folder, name, self)
         self.assembly = Assembly(me=name, boot=world.clock.now_ms(), backend=backend, world=world, links=self.links, tree=tree,
-                                 errands=Errands(errands), master=master_key(config.data, world.rng), frame=_framed, policy=config.policy())
+                                 errands=Errands(errands), master=master_key(config.data, world.rng), frame=_framed, policy=config.policy(),
+                                 node=config.node)
         self.members: tuple[str, ...] = (name,)
-        self.endings = Endings(name, self.links, lambda: self.members)
+        self.endings = Endings(name, self.links, lambda: self.members, self.assembly.across)
         self._make_identity()
         self.connections = Connections(self.assembly.desk(self.sessions.authenticate_token), tree, name)
         self.endings.sessions, self.endings.connections = self.sessions, self.connections

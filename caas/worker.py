@@ -28,7 +28,7 @@ _log = logging.getLogger("caas")
 def run(config: Config) -> int:
     """Serve until SIGTERM or SIGINT; the exit code."""
     world = SystemWorld()
-    name = os.environ.get("CAAS_WORKER", "") or f"w{os.getpid()}"
+    name = config.worker_named(os.environ.get("CAAS_WORKER", "") or f"w{os.getpid()}")
     logs.set_up(config.log_level, config.log_format, worker=name)
     _raise_limits()
     sys.setswitchinterval(_SWITCH_S)

@@ -47,9 +47,14 @@ class Blocks(Quiet):
 
     def signal(self, signal: Signal) -> object:
         """Somebody blocks, or no longer; told by the service that had it decided."""
+        self.heard(signal)
+        self._host.cross(signal)
+        return {}
+
+    def heard(self, signal: Signal) -> None:
+        """The same, wherever it was said."""
         seq, blocked = signal.p["seq"], signal.p["blocked"]
         self._take(signal.scope.user, {"seq": seq, "blocked": True} if blocked else {"seq": seq})
-        return {}
 
     def _take(self, user: str, doc: dict[str, Any]) -> None:
         if doc["seq"] >= self._known.get(user, {}).get("seq", 0):

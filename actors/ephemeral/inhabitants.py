@@ -36,6 +36,18 @@ class Inhabitants:
         part = self._parts.get(signal.what.partition(".")[0])
         return part is None or part.needs_fold
 
+    def concerned(self, signal: Signal, *, listening: bool) -> bool:
+        """Whether what happened on another node matters here. `listening`: somebody here watches the conversation."""
+        name = signal.what.partition(".")[0]
+        if name in self._parts:
+            return True
+        make = self._host.house.ephemeral.get(name)
+        return listening and make is not None and make.listens
+
+    def heard(self, signal: Signal) -> None:
+        """It has happened on another node."""
+        self.part(signal.what.partition(".")[0]).heard(signal)
+
     def said(self, entry: Entry, outcome: Outcome, plain: dict[str, Any]) -> None:
         """The room whose own append a message was has those told who do not watch. On every message's way: no more than it takes."""
         if self._notices is None:

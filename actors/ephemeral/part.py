@@ -36,11 +36,16 @@ class Host(Protocol):
         ...
 
     def emit(self, push: Mapping[str, Any], but: str = "") -> None:
-        """Tell all who watch the conversation, on all workers, but the connection of this name. `push` has `t` and `p`."""
+        """Tell all who watch the conversation, on all workers of this node, but the connection of this name. `push` has `t` and `p`."""
         ...
 
     def address(self, pushes: Sequence[Mapping[str, Any]], users: Collection[str], *, watching: bool) -> None:
-        """Tell these users (internal ids), in one frame, on those of their connections that watch the conversation, or on those that do not."""
+        """Tell these users (internal ids), in one frame, on those of their connections that watch the conversation (on this node: where
+        somebody watches, there is a room), or, on all nodes, on those that do not."""
+        ...
+
+    def cross(self, signal: Signal) -> None:
+        """Have the rooms that other nodes have of this conversation `heard` it. May be lost; never comes twice."""
         ...
 
     def alarm(self, seconds: float, call: Callable[[], None]) -> Alarm:
@@ -62,9 +67,15 @@ class Part(Protocol):
 
     needs_fold: ClassVar[bool]
     """Whether a signal wakes a dozing room. A part is always made in one that is awake."""
+    listens: ClassVar[bool]
+    """Whether it is made to hear of other nodes, in a room that somebody watches; else it hears of them once it is there."""
 
     def signal(self, signal: Signal) -> object:
         """Somebody does something. What is given back is the answer (plain values); Refused says no."""
+        ...
+
+    def heard(self, signal: Signal) -> None:
+        """Somebody has done something in this conversation's room on another node, which has let them. Tell those who are here."""
         ...
 
     def applied(self, entry: Entry, outcome: Outcome) -> None:
@@ -76,7 +87,7 @@ class Part(Protocol):
         ...
 
     def unheard(self) -> Later | None:
-        """Nobody watches the conversation any more, on any worker. Of a personal one: its user's last connection has gone. What is
+        """Nobody watches the conversation any more, on any worker of this node. Of a personal one: its user's last connection has gone. What is
         given back is answered when what follows from that is in the log."""
         ...
 
@@ -89,7 +100,16 @@ class Part(Protocol):
         ...
 
 
-Parts = Mapping[str, Callable[[Host], Part]]
+class Make(Protocol):
+    """A kind of part."""
+
+    @property
+    def listens(self) -> bool: ...
+
+    def __call__(self, host: Host) -> Part: ...
+
+
+Parts = Mapping[str, Make]
 """How to make each part, by its name."""
 
 
@@ -98,6 +118,10 @@ class Quiet:
 
     __slots__ = ()
     needs_fold: ClassVar[bool] = True
+    listens: ClassVar[bool] = True
+
+    def heard(self, signal: Signal) -> None:
+        """Nothing follows."""
 
     def applied(self, entry: Entry, outcome: Outcome) -> None:
         """Nothing follows."""

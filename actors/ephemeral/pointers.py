@@ -45,7 +45,13 @@ class Pointers(Quiet):
         if not self._holding.move(name, to, trio.current_time()):
             return []
         self._look()
+        self._host.cross(signal)
         return list(self._holding.known([name])[name])
+
+    def heard(self, signal: Signal) -> None:
+        """The user's room on another node holds this move, and will have the log keep it: here it is only shown."""
+        if signal.what == "pointers.move":
+            self._holding.learn(signal.p["c"], Pointer(*signal.p["to"]))
 
     def applied(self, entry: Entry, outcome: Outcome) -> None:
         """Another room of this user may have moved some."""

@@ -38,6 +38,7 @@ class Presence(Quiet):
     __slots__ = ("_alarm", "_asking", "_chosen", "_devices", "_host", "_sealed", "_told", "_waiting", "_watchers")
 
     needs_fold: ClassVar[bool] = False
+    listens: ClassVar[bool] = False
 
     def __init__(self, host: Host) -> None:
         self._host, self._devices, self._chosen = host, Devices(), Chosen()
@@ -63,9 +64,18 @@ class Presence(Quiet):
             case "presence.unwatch":
                 self._watchers = _without(self._watchers, worker)
             case "presence.barred":
-                for watcher in self._watchers:
-                    self._host.house.presences.bar(watcher, self._host.key, signal.p["user"], signal.p["barred"])
+                self._bar(signal)
+                self._host.cross(signal)
         return None
+
+    def heard(self, signal: Signal) -> None:
+        """On another node the user blocks somebody, or no longer."""
+        if signal.what == "presence.barred":
+            self._bar(signal)
+
+    def _bar(self, signal: Signal) -> None:
+        for watcher in self._watchers:
+            self._host.house.presences.bar(watcher, self._host.key, signal.p["user"], signal.p["barred"])
 
     def applied(self, entry: Entry, outcome: Outcome) -> None:
         """The user has chosen something."""

@@ -52,7 +52,8 @@ class Receipts(Quiet):
         """See the class."""
         match signal.what:
             case "receipts.moved":
-                self._moved(signal)
+                if self._moved(signal):
+                    self._host.cross(signal)
             case "receipts.known":
                 return self._asked(signal.p.get("users") or self._joined_first())
             case "receipts.learn":
@@ -60,6 +61,11 @@ class Receipts(Quiet):
             case _:
                 raise Refused("unknown_command")
         return None
+
+    def heard(self, signal: Signal) -> None:
+        """A pointer has moved on another node: each tells those who are there."""
+        if signal.what == "receipts.moved":
+            self._moved(signal)
 
     def stopped(self) -> None:
         """Tell what was gathered."""
@@ -73,19 +79,21 @@ class Receipts(Quiet):
 
     # What passes through.
 
-    def _moved(self, signal: Signal) -> None:
+    def _moved(self, signal: Signal) -> bool:
+        """Whether it was news."""
         user, p = signal.scope.user, signal.p
         if user not in self._host.fold.members:
-            return
+            return False
         before = self._known.get(user, _NOBODY).pointer
         self._remember(user, Known(signal.scope.external, before.forward(Pointer(*p["to"]))))
         if p["seq"] <= (before.read if p["what"] == "read" else before.delivered):
-            return
+            return False
         receipt = {"user": signal.scope.external, "seq": p["seq"], "at": p["at"]}
         if len(self._host.fold.members) <= RECEIPTS_TO_ALL:
             self._host.emit({"t": f"message.{p['what']}", "p": receipt}, signal.scope.connection)
         elif p["sender"] and p["sender"] != user:
             self._gather(p["sender"], p["what"], receipt)
+        return True
 
     def _gather(self, sender: str, what: str, receipt: dict[str, Any]) -> None:
         now = trio.current_time()

@@ -30,10 +30,20 @@ class Typing(Quiet):
     def signal(self, signal: Signal) -> object:
         """Start, or stop. Raises Refused for who may not send here."""
         if signal.what == "typing.stop":
+            told = self._stop(signal)
+        else:
+            self._check(signal)
+            told = self._start(signal)
+        if told:
+            self._host.cross(signal)
+        return {}
+
+    def heard(self, signal: Signal) -> None:
+        """On another node, which has checked it. If that node says no more of them, they are silent here 6 s later as well."""
+        if signal.what == "typing.stop":
             self._stop(signal)
         else:
             self._start(signal)
-        return {}
 
     def applied(self, entry: Entry, outcome: Outcome) -> None:
         """What is sent is typed no more; and who may no longer send is not typing."""
@@ -59,12 +69,15 @@ class Typing(Quiet):
         if self._alarm is not None:
             self._alarm.cancel()
 
-    def _start(self, signal: Signal) -> None:
-        fold, scope = self._host.fold, signal.scope
-        if code := allowed(fold, scope.user, "send") or self._blocked():
+    def _check(self, signal: Signal) -> None:
+        if code := allowed(self._host.fold, signal.scope.user, "send") or self._blocked():
             raise Refused(code, field="c") if code == "not_found" else refusal(code, signal.what)
-        if len(fold.members) > MOST_MEMBERS:
-            return
+
+    def _start(self, signal: Signal) -> bool:
+        """Whether anybody is told."""
+        if len(self._host.fold.members) > MOST_MEMBERS:
+            return False
+        scope = signal.scope
         kind, thread = signal.p.get("kind", "text"), signal.p.get("thread", "")
         typist = Typist(scope.user, scope.external, scope.connection, kind, thread, trio.current_time())
         told, ended = self._typists.start(typist)
@@ -72,14 +85,18 @@ class Typing(Quiet):
         if told:
             self._host.emit({"t": "typing.started", "p": _shown(typist)}, typist.connection)
             self._arm()
+        return told
 
     def _blocked(self) -> str:
         blocks = self._host.blocks
         return "blocked" if blocks is not None and blocks.closed else ""
 
-    def _stop(self, signal: Signal) -> None:
+    def _stop(self, signal: Signal) -> bool:
+        """Whether there was anything to stop."""
         who, kind, thread = (signal.scope.user, signal.scope.connection), signal.p.get("kind"), signal.p.get("thread")
+        before = len(self._typists)
         self._tell(self._typists.end(lambda typist: typist.who == who and kind in (None, typist.kind) and thread in (None, typist.thread)))
+        return len(self._typists) < before
 
     def _tell(self, ended: Iterable[Typist]) -> None:
         for typist in ended:

@@ -6,7 +6,7 @@ Every key but the master is a document of the tenant, sealed under the one above
 or a tenant's key rewraps these small documents and never touches what they seal. Erasing an author's key erases what they wrote.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
 from protocol.ids import joined
@@ -39,6 +39,8 @@ class Vault:
             raise ValueError(f"the master key must be {KEY_SIZE} bytes, and is {len(master)}")
         self._documents, self._rng, self._master = documents, rng, master
         self._cached: Recent[tuple[str, str], bytes] = Recent(_MOST_CACHED)  # b"" where a key was erased
+        self.erased: list[Callable[[str, str], None]] = []
+        """Told of each key (tenant, author) that was erased here, so that all other workers `forget` it."""
 
     async def ensure(self, tenant: str, keys: Iterable[str]) -> None:
         """Have these body keys at hand for `open`; one that does not exist counts as erased. Raises StorageError, Unopenable."""
@@ -87,9 +89,11 @@ class Vault:
         return raw
 
     async def erase(self, tenant: str, author: str) -> None:
-        """Destroy an author's key, for good: nothing sealed under it opens again. Other workers must be told to `forget` it."""
+        """Destroy an author's key, for good: nothing sealed under it opens again. Whoever is in `erased` is told."""
         await self._documents.delete(Scope(tenant), _KEYS, author, _ERASED)
         self._cached.put((tenant, author), b"")
+        for tell in self.erased:
+            tell(tenant, author)
 
     def forget(self, tenant: str, author: str) -> None:
         """Read an author's key anew the next time: another worker erased it."""

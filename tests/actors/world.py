@@ -95,7 +95,7 @@ class Worker:
             async with open_memory(world.store) as backend, trio.open_nursery() as nursery, open_supervisor(name=self.name) as tree:
                 assembly = self.assembly = Assembly(
                     me=self.name, boot=world.boots, backend=backend, world=world.sim, links=SimLinks(self.name, world), tree=tree,
-                    errands=Errands(nursery), master=b"m" * 32, frame=lambda payload, text: payload, policy=world.policy)
+                    errands=Errands(nursery), master=b"m" * 32, frame=lambda payload, text: payload, policy=world.policy, node=self.node)
                 self.connections = Connections(assembly.desk(self.authenticate), tree, self.name)
                 for task in (assembly.reader.run, assembly.reader.look, assembly.storer.run, assembly.deadlines.run, assembly.alarms.run,
                              self.connections.beat):
