@@ -1,5 +1,6 @@
 """The configuration: `CAAS_*` in the environment beats `caas.toml` beats these defaults. Read once, at start; every value with its unit."""
 
+import ipaddress
 import os
 import tomllib
 from collections.abc import Mapping
@@ -13,6 +14,19 @@ from services.rates.model import CLASSES, Policy, changed
 
 SECONDS = 1.0
 Origin = Annotated[str, Meta(pattern=r"^(\*|[a-z][a-z0-9+.-]*://[^/,\sA-Z]+)$")]
+
+
+class Network(str):
+    """An address, or a network as `10.0.0.0/8`."""
+
+    __slots__ = ()
+
+    def __new__(cls, text: str) -> "Network":
+        """Raises ValueError with what would be right."""
+        try:
+            return super().__new__(cls, ipaddress.ip_network(text))
+        except ValueError as error:
+            raise ValueError(f"{error}; an address, or a network as `10.0.0.0/8`") from error
 
 
 class ByClass(dict[str, float]):
@@ -74,6 +88,9 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     origins: tuple[Origin, ...] = ()
     """Web pages that may open a WebSocket, as browsers name them (`https://app.example.com`; in the environment separated by commas);
     `*`: any. Pages of the very name and port they connect to, and clients that are no browser, always may."""
+    proxies: tuple[Network, ...] = ()
+    """Where balancers speak from (`10.0.0.7`, `172.28.6.0/24`; in the environment separated by commas): every connection from there begins
+    with a PROXY header, and counts as the client's that it names."""
     drain_s: Annotated[float, Meta(ge=0, le=600)] = 20 * SECONDS
     """For connections to leave when a worker stops."""
     limits: bool = True
@@ -156,7 +173,7 @@ def _as_list(text: str) -> list[str]:
     return [item.strip() for item in text.split(",") if item.strip()]
 
 
-_LISTS = frozenset({"origins"})
+_LISTS = frozenset({"origins", "proxies"})
 
 
 def _made(values: Mapping[str, tuple[Any, str]]) -> Config:
@@ -172,6 +189,8 @@ def _made(values: Mapping[str, tuple[Any, str]]) -> Config:
 
 
 def _custom(kind: type, value: Any) -> Any:
+    if issubclass(kind, Network):
+        return Network(value)
     if issubclass(kind, ByClass):
         return kind.read(value, whole=kind is Bursts)
     if kind is Path or issubclass(kind, Path):

@@ -41,6 +41,7 @@ from transport.health import Metrics
 from transport.link import Links
 from transport.listener import Listener, ServeHTTP, open_sockets
 from transport.origins import Origins
+from transport.proxied import Proxies
 from transport.rating import Gate
 from transport.rest import make_app
 from transport.websocket.connection import FRAMES_AT_ONCE
@@ -189,7 +190,8 @@ async def open_worker(config: Config, world: World, name: str) -> AsyncIterator[
 
 def _listener(config: Config, worker: Worker, serve_http: ServeHTTP) -> Listener:
     origins = Origins(config.origins, of_this_machine=config.dev)
-    return Listener(open_sockets(config.host, config.port), worker.hub, serve_http, door=worker.hub.door, tls=_tls(config), origins=origins)
+    return Listener(open_sockets(config.host, config.port), worker.hub, serve_http, door=worker.hub.door, tls=_tls(config), origins=origins,
+                    proxies=Proxies(config.proxies))
 
 
 async def _drain(worker: Worker, membership: Membership) -> None:

@@ -60,15 +60,30 @@ class Door:
 
     def enter(self, address: str, descriptor: int, now: float) -> bool:
         """Whether a socket just accepted may stay; `now` in seconds. One that may counts until `left`."""
+        return self.enter_unnamed(descriptor) and self.named(address, now)
+
+    def enter_unnamed(self, descriptor: int) -> bool:
+        """The same for one of which a balancer has yet to say whose it is: `named` or `left_unnamed` follows."""
         # The kernel gives the lowest free descriptor, so its number says how many are taken.
-        within = descriptor < self._last_descriptor and _below(self.newcomers, self._most_newcomers)
-        if not (within and self._has_room_for(address) and self._at_rate(address, now)):
+        if not (descriptor < self._last_descriptor and _below(self.newcomers, self._most_newcomers)):
             self.refused += 1
+            return False
+        self.newcomers += 1
+        return True
+
+    def named(self, address: str, now: float) -> bool:
+        """Whether it may stay, now that its address is known."""
+        if not (self._has_room_for(address) and self._at_rate(address, now)):
+            self.refused += 1
+            self.left_unnamed()
             return False
         _add(self._of, address)
         _add(self._newcomers_of, address)
-        self.newcomers += 1
         return True
+
+    def left_unnamed(self) -> None:
+        """Its socket is closed, and nobody has said whose it was."""
+        self.newcomers -= 1
 
     def admitted(self, address: str) -> None:
         """One newcomer of this address is known now."""

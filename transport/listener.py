@@ -5,12 +5,14 @@ import logging
 import socket
 import ssl
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from typing import Final
 
 import trio
 
 from transport.door import Door
 from transport.origins import EVERYBODY, Origins
+from transport.proxied import NOBODY, BadHeader, Proxies, read_source
 from transport.replay import ReplayStream, ReplayTLSStream
 from transport.websocket.handshake import NOT_FOUND, Head, Refused, Upgrade, read_head, upgrade
 from transport.websocket.hub import Hub
@@ -69,8 +71,10 @@ class Listener:
         path: str | None = "/ws",
         tls: ssl.SSLContext | None = None,
         origins: Origins = EVERYBODY,
+        proxies: Proxies = NOBODY,
     ) -> None:
-        """`serve_http` None: only WebSockets, anything else is refused. `path` None: WebSockets at any path. Closes the sockets when it ends."""
+        """`serve_http` None: only WebSockets, anything else is refused. `path` None: WebSockets at any path. Closes the sockets when it ends.
+        `proxies`: who speaks the PROXY protocol."""
         self._sockets = sockets
         self._hub = hub
         self._serve_http = serve_http
@@ -78,6 +82,7 @@ class Listener:
         self._path = None if path is None else path.encode()
         self._tls = tls
         self._origins = origins
+        self._proxies = proxies
         self._accepting = trio.CancelScope()
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
@@ -111,14 +116,44 @@ class Listener:
                 await trio.sleep(_ACCEPT_AGAIN_S)
 
     def _let_in(self, sock: socket.socket, address: str, nursery: trio.Nursery) -> None:
+        if address in self._proxies:
+            if self._door.enter_unnamed(sock.fileno()):
+                nursery.start_soon(self._welcome_brought, sock, address)
+            else:
+                sock.close()
+            return
         if not self._door.enter(address, sock.fileno(), trio.current_time()):
             sock.close()
             return
         nursery.start_soon(self._welcome, sock, address)
 
-    async def _welcome(self, sock: socket.socket, address: str) -> None:
-        """The life of one socket until it ends, or until the hub has it."""
-        visit = _Visit(self._door, address)
+    async def _welcome_brought(self, sock: socket.socket, balancer: str) -> None:
+        """The life of a socket that a balancer brings."""
+        sock.setblocking(False)
+        source: str | None = None
+        named = False
+        try:
+            with trio.fail_after(HANDSHAKE_S):
+                source = await read_source(partial(_exactly, sock))
+            named = True
+        except BadHeader as bad:
+            _log.warning("%s, though it comes from one of `proxies`", bad, extra={"peer": balancer})
+        except (OSError, trio.ClosedResourceError, trio.TooSlowError):
+            _log.debug("ended before its PROXY header", extra={"peer": balancer})
+        finally:
+            if not named:
+                self._door.left_unnamed()
+                sock.close()
+        if not named:
+            return
+        if self._door.named(source or balancer, trio.current_time()):
+            await self._welcome(sock, source or balancer, source)
+        else:
+            sock.close()
+
+    async def _welcome(self, sock: socket.socket, address: str, client: str | None = None) -> None:
+        """The life of one socket until it ends, or until the hub has it. `client`: whose it is, as a balancer has said."""
+        visit = _Visit(self._door, address, client)
         try:
             sock.setblocking(False)
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -146,7 +181,7 @@ class Listener:
                 visit.is_kept = True
                 self._hub.adopt(sock, accepted, visit.address, head.rest)
         else:
-            await self._pass_on(ReplayStream(_plain_stream(sock), head.data), visit)
+            await self._pass_on(ReplayStream(_plain_stream(sock), head.data, visit.client), visit)
 
     async def _greet_tls(self, sock: socket.socket, tls: ssl.SSLContext, visit: "_Visit") -> None:
         stream = trio.SSLStream(_plain_stream(sock), tls, server_side=True, https_compatible=True)
@@ -163,7 +198,7 @@ class Listener:
                 visit.is_kept = True
                 await self._hub.serve_stream(stream, accepted, visit.address, head.rest)
         else:
-            await self._pass_on(ReplayTLSStream(stream, head.data), visit)
+            await self._pass_on(ReplayTLSStream(stream, head.data, visit.client), visit)
 
     async def _judged(self, head: Head, stream: trio.abc.Stream) -> Upgrade | None:
         try:
@@ -183,8 +218,9 @@ class Listener:
 class _Visit:
     """One socket's count at the door, until the hub has taken it over."""
 
-    def __init__(self, door: Door, address: str) -> None:
+    def __init__(self, door: Door, address: str, client: str | None) -> None:
         self.address = address
+        self.client = client
         self.is_kept = False
         self._door = door
         self._newcomer = True
@@ -198,6 +234,21 @@ class _Visit:
         if not self.is_kept:
             self._door.left(self.address, newcomer=self._newcomer)
         return not self.is_kept
+
+
+async def _exactly(sock: socket.socket, count: int) -> bytes:
+    """So many bytes, and none of what follows them."""
+    data = b""
+    while len(data) < count:
+        await trio.lowlevel.wait_readable(sock)
+        try:
+            more = sock.recv(count - len(data))
+        except BlockingIOError:
+            continue
+        if not more:
+            raise ConnectionAbortedError("it ended in its PROXY header")
+        data += more
+    return data
 
 
 def _plain_stream(sock: socket.socket) -> trio.SocketStream:

@@ -1,5 +1,6 @@
 """Streams that first give back what was read of them to see whose they are, and that wait for no peer for ever."""
 
+import socket
 from typing import Final
 
 import trio
@@ -11,13 +12,32 @@ _RECORD = 16_384  # a piece for which STALLED_S is enough on any line worth havi
 _CLOSING_S = 5.0
 
 
+class Brought:
+    """What Hypercorn asks of a socket, for a client that a balancer has brought."""
+
+    family: Final = socket.AF_INET  # it then takes the addresses as they are
+
+    def __init__(self, own: trio.socket.SocketType, client: str) -> None:
+        self._own, self._client = own, client
+
+    def getpeername(self) -> tuple[str, int]:
+        """The client's address; its port is not ours to know."""
+        return self._client, 0
+
+    def getsockname(self) -> tuple[str, int]:
+        """Where it came in."""
+        host, port, *_ = self._own.getsockname()
+        return host, port
+
+
 class ReplayStream(trio.abc.HalfCloseableStream):
     """A plain connection; `socket` is what Hypercorn asks for addresses."""
 
-    def __init__(self, stream: trio.SocketStream, begun: bytes) -> None:
+    def __init__(self, stream: trio.SocketStream, begun: bytes, client: str | None = None) -> None:
+        """`client`: whose it is, when a balancer has brought it."""
         self._stream: trio.abc.Stream = stream
         self._begun = begun
-        self.socket = stream.socket
+        self.socket = stream.socket if client is None else Brought(stream.socket, client)
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes:
         if not self._begun:
@@ -52,10 +72,10 @@ class ReplayStream(trio.abc.HalfCloseableStream):
 class ReplayTLSStream(ReplayStream):
     """A TLS connection whose handshake is done, with the names by which Hypercorn knows TLS."""
 
-    def __init__(self, stream: "trio.SSLStream[trio.SocketStream]", begun: bytes) -> None:
-        super().__init__(stream.transport_stream, begun)
+    def __init__(self, stream: "trio.SSLStream[trio.SocketStream]", begun: bytes, client: str | None = None) -> None:
+        super().__init__(stream.transport_stream, begun, client)
         self._stream = stream
-        self.transport_stream = stream.transport_stream
+        self.transport_stream = self  # Hypercorn looks there for the socket
 
     async def do_handshake(self) -> None:
         """Done before."""

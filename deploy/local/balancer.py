@@ -6,11 +6,13 @@ from pathlib import Path
 import trio
 
 from deploy.local.engine import Engine
+from deploy.local.health import asked
 from deploy.local.member import Member
-from deploy.local.nodes import asked
 from deploy.local.packages import HERE, program
 from deploy.local.ports import free_ports
 
+SOURCE = "127.0.0.2"
+"""Where it speaks from to the nodes, so that they can tell its connections from those that come without it."""
 _SERVER = '    server node-{number} "${{NODE_{number}}}" check\n'
 _ASK_S = 2.0
 
@@ -24,7 +26,8 @@ class Balancer(Engine):
         where = folder / "haproxy"
         self._config, self.admin = where / "haproxy.cfg", where / "admin"
         self._nodes = len(nodes)
-        env = {"PORT": str(port), "ADMIN": str(self.admin), **{f"NODE_{number}": node for number, node in enumerate(nodes, 1)}}
+        places = {f"NODE_{number}": node for number, node in enumerate(nodes, 1)}
+        env = {"BIND": f"127.0.0.1:{port}", "SOURCE": SOURCE, "ADMIN": str(self.admin), **places}
         argv = [program("haproxy", "haproxy"), "-db", "-f", str(self._config)]
         super().__init__("balancer", [Member("haproxy", argv, port, where, env, detached=detached)])
 
@@ -51,6 +54,12 @@ class Balancer(Engine):
             async with await trio.open_unix_socket(str(self.admin)) as stream:
                 await stream.send_all(command.encode() + b"\n")
                 return b"".join([bytes(part) async for part in stream]).decode().strip()
+
+    async def nodes(self) -> dict[str, dict[str, str]]:
+        """What it knows of each node, by the names of its statistics: `status`, `scur` (connections now)..."""
+        head, *lines = (await self.say("show stat nodes 4 -1")).lstrip("# ").splitlines()
+        rows = [dict(zip(head.split(","), line.split(","), strict=False)) for line in lines]
+        return {row["svname"]: row for row in rows}
 
 
 def with_nodes(config: str, count: int) -> str:

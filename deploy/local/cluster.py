@@ -11,7 +11,7 @@ import msgspec
 import trio
 
 from caas.config import Config
-from deploy.local.balancer import Balancer
+from deploy.local.balancer import SOURCE, Balancer
 from deploy.local.engine import Engine
 from deploy.local.kafka import Kafka
 from deploy.local.lives import Life
@@ -66,7 +66,7 @@ class Cluster:
         self.engines: list[Engine] = [self.redis, self.kafka, self.registry, self.mongo]
         if shape.nodes:
             own = {"backend": "cluster", "kafka": self.kafka.bootstrap, "mongo": self.mongo.uri, "redis": self.redis.url,
-                   "registry": self.registry.url, "workers": "1", **(settings or {})}
+                   "registry": self.registry.url, "workers": "1", "proxies": SOURCE, **(settings or {})}
             self.nodes = Nodes(at, shape.nodes, own, ports=ports["nodes"], detached=detached)
             self.balancer = Balancer(at, self.nodes.addresses, port=ports["balancer"][0], detached=detached)
             self.engines += [self.nodes, self.balancer]

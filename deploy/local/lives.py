@@ -5,7 +5,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-_STATE, _THREADS, _BEGAN = 0, 17, 19
+_STATE, _GROUP, _THREADS, _BEGAN = 0, 2, 17, 19
 """Places in /proc/PID/stat behind the command's name."""
 
 
@@ -20,10 +20,13 @@ class Life:
     def state(self) -> str:
         """The kernel's letter: R or S runs, T is paused; empty when it is over."""
         seen = _stat(self.pid)
-        if not seen or int(seen[_BEGAN]) != self.began:
-            return ""
-        dead = seen[_STATE] in "ZX" and int(seen[_THREADS]) <= 1  # as long as a thread is left, its sockets are too
-        return "" if dead else seen[_STATE]
+        return "" if not seen or int(seen[_BEGAN]) != self.began or _dead(seen) else seen[_STATE]
+
+    @property
+    def group_lives(self) -> bool:
+        """Whether anything of the group that it leads, or led, is left."""
+        stats = [_stat(int(entry.name)) for entry in Path("/proc").iterdir() if entry.name.isdecimal()]
+        return any(int(seen[_GROUP]) == self.pid and not _dead(seen) for seen in stats if seen)
 
     def signal(self, number: int) -> None:
         """To the process alone. Nothing if it is over."""
@@ -44,6 +47,11 @@ def life_of(pid: int) -> Life:
     if not seen:
         raise ProcessLookupError(pid)
     return Life(pid, int(seen[_BEGAN]))
+
+
+def _dead(seen: list[str]) -> bool:
+    """As long as a thread is left, its sockets are too."""
+    return seen[_STATE] in "ZX" and int(seen[_THREADS]) <= 1
 
 
 def _stat(pid: int) -> list[str]:

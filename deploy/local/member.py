@@ -71,7 +71,7 @@ class Member:
             return
         self.life.signal_all(signal.SIGKILL)
         until = time.monotonic() + _DIES_WITHIN_S
-        while self.alive and time.monotonic() < until:
+        while self.life.group_lives and time.monotonic() < until:
             time.sleep(_DIES_LOOK_S)
 
     def pause(self) -> None:

@@ -3,18 +3,16 @@
 import os
 import secrets
 import sys
-import urllib.error
-import urllib.request
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import trio
 
 from deploy.local.engine import Engine
+from deploy.local.health import asked
 from deploy.local.member import Member
 from deploy.local.ports import free_ports
 
-_ASK_S = 2.0
 _KEY_BYTES = 32
 
 
@@ -53,12 +51,3 @@ class Nodes(Engine):
 
 def _own(folder: Path, name: str, port: int) -> dict[str, str]:
     return {"node": name, "port": str(port), "data": str(folder / name / "data")}
-
-
-def asked(url: str) -> str:
-    """Empty when it answers with 200; otherwise what came instead."""
-    try:
-        with urllib.request.urlopen(url, timeout=_ASK_S):
-            return ""
-    except (OSError, urllib.error.URLError) as error:
-        return str(error)

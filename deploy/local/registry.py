@@ -1,19 +1,16 @@
 """The schema registry: Apicurio, which speaks Confluent's API and wire format. What is registered is kept in a file."""
 
-import urllib.error
-import urllib.request
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
 import trio
 
 from deploy.local.engine import Engine, running
+from deploy.local.health import asked
 from deploy.local.java import jvm
 from deploy.local.member import Member
 from deploy.local.packages import registry_jar
 from deploy.local.ports import free_ports
-
-_ASK_S = 2.0
 
 
 class Registry(Engine):
@@ -37,11 +34,8 @@ class Registry(Engine):
         return await trio.to_thread.run_sync(self._lacks)
 
     def _lacks(self) -> str:
-        try:
-            with urllib.request.urlopen(f"{self.url}/subjects", timeout=_ASK_S):
-                return ""
-        except (OSError, urllib.error.URLError) as error:
-            return f"it does not list its subjects: {error}"
+        said = asked(f"{self.url}/subjects")
+        return f"it does not list its subjects: {said}" if said else ""
 
 
 def registry(folder: Path) -> AbstractAsyncContextManager[Registry]:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from caas.config import BadConfig, Config, read_config, to_environment
+from caas.config import BadConfig, Config, Network, read_config, to_environment
 
 
 def test_the_command_line_beats_the_environment_beats_the_file(tmp_path: Path) -> None:
@@ -41,11 +41,19 @@ def test_a_list_is_a_list_in_the_file_and_has_commas_in_the_environment(tmp_path
     assert read_config({"CAAS_ORIGINS": ""}, file).origins == ()
 
 
+@pytest.mark.parametrize("text", ["balancer.example", "10.0.0.1/8", "10.0.0.256"])
+def test_balancers_are_addresses_or_networks(text: str) -> None:
+    assert read_config({"CAAS_PROXIES": "10.0.0.7, fd00::/8"}).proxies == ("10.0.0.7/32", "fd00::/8")
+    with pytest.raises(BadConfig, match=r"CAAS_PROXIES=.*a network as `10.0.0.0/8`"):
+        read_config({"CAAS_PROXIES": text})
+
+
 def test_a_file_that_was_asked_for_must_be_there(tmp_path: Path) -> None:
     with pytest.raises(BadConfig, match="no such file"):
         read_config({}, tmp_path / "none.toml")
 
 
 def test_a_worker_is_given_the_same(tmp_path: Path) -> None:
-    config = Config(data=tmp_path, port=7, limits=False, dev=True, drain_s=1.5, origins=("https://a.example", "*"))
+    config = Config(data=tmp_path, port=7, limits=False, dev=True, drain_s=1.5, origins=("https://a.example", "*"),
+                    proxies=(Network("10.0.0.7"), Network("172.28.0.0/16")))
     assert read_config(to_environment(config)) == config

@@ -13,6 +13,7 @@ import trio
 from transport.door import UNLIMITED, Door, DoorLimits
 from transport.listener import Listener, open_sockets
 from transport.origins import EVERYBODY, Origins
+from transport.proxied import NOBODY, Proxies
 from transport.websocket.connection import Connection
 from transport.websocket.frames import BINARY, CLOSE, TEXT, Event
 from transport.websocket.hub import Hub
@@ -83,13 +84,14 @@ async def open_server(
     path: str | None = "/ws",
     tls: ssl.SSLContext | None = None,
     origins: Origins = EVERYBODY,
+    proxies: Proxies = NOBODY,
     **options: Any,
 ) -> AsyncIterator[Server]:
     handler = Recorder() if answer is None else Recorder(answer)
     door = Door(limits)
     hub = Hub(handler, door, **options)
     sockets = open_sockets("127.0.0.1", 0)
-    listener = Listener(sockets, hub, serve_http, door=door, path=path, tls=tls, origins=origins)
+    listener = Listener(sockets, hub, serve_http, door=door, path=path, tls=tls, origins=origins, proxies=proxies)
     port = sockets[0].getsockname()[1]
     async with trio.open_nursery() as nursery:
         await nursery.start(hub.run)
