@@ -120,7 +120,9 @@ def mongo(folder: Path, members: int = 1, *, options: Sequence[str] = ()) -> Abs
 
 
 def _command(program: str, data: Path, port: int, options: Sequence[str]) -> list[str]:
-    parameters = {"diagnosticDataCollectionEnabled": "false", "ttlMonitorSleepSecs": "1", "enableTestCommands": "1"}
+    parameters = {
+        "oplogNetworkTimeoutBufferSeconds": "1", "diagnosticDataCollectionEnabled": "false", "ttlMonitorSleepSecs": "1", "enableTestCommands": "1",
+    }
     return [program, "--dbpath", str(data), "--port", str(port), "--bind_ip", "127.0.0.1", "--replSet", REPLICA_SET, "--nounixsocket",
             "--wiredTigerCacheSizeGB", "0.25", "--oplogSize", "64", "--quiet",
             *(part for name, value in parameters.items() for part in ("--setParameter", f"{name}={value}")), *options]

@@ -1,6 +1,6 @@
 """Documents in MongoDB."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from typing import TypeVar
 
@@ -148,16 +148,8 @@ def forward(kept: Doc) -> ReplaceOne[Doc]:
     return ReplaceOne({"_id": kept["_id"], "at": {"$lt": kept["at"]}}, kept, upsert=True)
 
 
-def put_forward(database: Database[Doc], changed: Iterable[Put], session: ClientSession) -> None:
-    """Write many of a step of storing, each key once, only forward; raises what MongoDB raises."""
-    by_name: dict[str, list[Doc]] = {}
-    for name, kept in changed:
-        by_name.setdefault(name, []).append(kept)
-    for name, kept_ones in by_name.items():
-        _all_forward(database, name, kept_ones, session)
-
-
-def _all_forward(database: Database[Doc], name: str, kept: Sequence[Doc], session: ClientSession) -> None:
+def put_forward(name: str, kept: Sequence[Doc], database: Database[Doc], session: ClientSession) -> None:
+    """Write many of a step of storing, each key once, only forward. Raises what went wrong with the first."""
     for answer in _put_bulk(database, name, kept, session):
         if isinstance(answer, StorageError):
             raise answer

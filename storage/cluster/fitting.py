@@ -34,7 +34,7 @@ async def open_mongo(uri: str, database: str = "caas") -> AsyncIterator[Mongo]:
     mongo.open(giving_way.begin)
     try:
         await mongo.read(look_over, READ_S * 5)
-        await mongo.write(_ensure, _PREPARE_S)
+        await mongo.write(ensure, _PREPARE_S)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(giving_way.run)
             yield mongo
@@ -73,7 +73,7 @@ def _look_at_config(database: Database[Doc], session: ClientSession) -> None:
                      voting, "" if voting == 1 else "s")
 
 
-def _ensure(database: Database[Doc], session: ClientSession) -> None:
+def ensure(database: Database[Doc], session: ClientSession) -> None:
     """Collections that transactions write exist before them, and every index is there."""
     there = set(database.list_collection_names(session=session))
     for name in {ENTRIES, PLACES, documents("heads"), documents("parts")} - there:

@@ -29,8 +29,10 @@ T = TypeVar("T")
 Doc = dict[str, Any]
 Work = Callable[[Database[Doc], ClientSession], T]
 
-READ_S, WRITE_S, STORE_S = 3.0, 8.0, 20.0
+READ_S, WRITE_S, STORE_S = 3.0, 5.0, 20.0
 """Deadlines: of a read, of a document, of a step of storing. Shorter than those of whoever asks."""
+EACH_S = 5.0
+"""Of each write of a step: one that waits for a member that stands still is given up while there is time to try again."""
 READERS, WRITERS = 8, 4
 """Threads. Storing is one of the writers; it waits for no reader."""
 _HEARTBEAT_MS, _CONNECT_MS = 1_000, 2_000
@@ -136,14 +138,14 @@ def _noting(call: Callable[[], T], begun: list[bool]) -> Callable[[], T]:
 _LOOKS = "it looks like mongodb://host1,host2,host3/?replicaSet=caas"
 
 
-def make_client(uri: str) -> MongoClient[Doc]:
-    """A client whose settings no URI can weaken. Raises Unfit for one that cannot be read."""
+def make_client(uri: str, within_s: float = READ_S) -> MongoClient[Doc]:
+    """A client whose settings no URI can weaken; `within_s` is the deadline of what names no other. Raises Unfit for a URI that cannot be read."""
     if not uri.startswith(("mongodb://", "mongodb+srv://")):
         raise Unfit(f"`{uri}` is no address of MongoDB: {_LOOKS}")
     try:
         return MongoClient(
             uri, appname="caas", directConnection=False, w="majority", journal=True, readConcernLevel="majority", readPreference="primary",
-            retryWrites=True, retryReads=True, timeoutMS=int(READ_S * 1000), connectTimeoutMS=_CONNECT_MS, heartbeatFrequencyMS=_HEARTBEAT_MS,
+            retryWrites=True, retryReads=True, timeoutMS=int(within_s * 1000), connectTimeoutMS=_CONNECT_MS, heartbeatFrequencyMS=_HEARTBEAT_MS,
             maxPoolSize=READERS + WRITERS + 2, tz_aware=True)
     except (ConfigurationError, ValueError) as error:
         raise Unfit(f"MongoDB's address cannot be used: {error}; {_LOOKS}") from error

@@ -14,9 +14,11 @@ In this order, each on the disks of a majority before the next begins: entries; 
 """
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import NamedTuple
 
+import pymongo
 from bson.binary import Binary
 from pymongo import UpdateOne
 from pymongo.client_session import ClientSession
@@ -26,9 +28,10 @@ from pymongo.read_concern import ReadConcern
 from pymongo.write_concern import WriteConcern
 
 from storage.cluster.documents import Put, put_forward
+from storage.cluster.mongo import EACH_S
 from storage.cluster.mongo_errors import duplicates
 from storage.cluster.shapes import ENTRIES, LARGEST, PLACES, Doc, at, documents, entry_id, kept_document, kept_entry, place_of
-from storage.ports.entry import without_body
+from storage.ports.entry import Place, without_body
 from storage.ports.errors import Damaged, Unwritable
 from storage.ports.log import Change, Storing
 
@@ -65,16 +68,36 @@ def _kept(changes: Iterable[Change]) -> list[Put]:
 
 def write_step(step: Step, database: Database[Doc], session: ClientSession) -> None:
     """Write all of it, in order."""
+    for write in _writes(step):
+        with pymongo.timeout(EACH_S):
+            write(database, session)
+
+
+def _writes(step: Step) -> Iterator[Callable[[Database[Doc], ClientSession], None]]:
     if step.entries:
-        _write_entries(step.entries, database, session)
+        yield partial(_write_entries, step.entries)
     if step.storing.cleared:
-        _clear(step.storing.cleared, database, session)
-    put_forward(database, step.changes, session)
+        yield partial(_clear, step.storing.cleared)
+    for name, kept in _by_name(step.changes):
+        yield partial(put_forward, name, kept)
     if step.together:
-        _write_together(step.together, database, session)
-    put_forward(database, step.heads, session)
-    for partition, place in sorted(step.storing.places.items()):
-        database[PLACES].update_one({"_id": partition}, {"$max": {"at": at(place)}}, upsert=True, session=session)
+        yield partial(_write_together, step.together)
+    for name, kept in _by_name(step.heads):
+        yield partial(put_forward, name, kept)
+    if step.storing.places:
+        yield partial(_write_places, step.storing.places)
+
+
+def _by_name(puts: Sequence[Put]) -> Iterable[tuple[str, list[Doc]]]:
+    by_name: dict[str, list[Doc]] = {}
+    for name, kept in puts:
+        by_name.setdefault(name, []).append(kept)
+    return by_name.items()
+
+
+def _write_places(places: Mapping[int, Place], database: Database[Doc], session: ClientSession) -> None:
+    forward = [UpdateOne({"_id": partition}, {"$max": {"at": at(place)}}, upsert=True) for partition, place in sorted(places.items())]
+    database[PLACES].bulk_write(forward, ordered=False, session=session)
 
 
 def _write_entries(entries: Sequence[Doc], database: Database[Doc], session: ClientSession) -> None:
