@@ -70,11 +70,27 @@ def _number(name: str, text: str, *, whole: bool) -> float:
 class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What can be set. `caas.toml` uses these names; in the environment they are upper-case behind `CAAS_`."""
 
-    backend: Literal["embedded"] = "embedded"
-    node: Annotated[str, Meta(pattern=r"^[A-Za-z0-9_]{0,40}$")] = ""
+    backend: Literal["embedded", "cluster"] = "embedded"
+    node: Annotated[str, Meta(pattern=r"^([A-Za-z0-9_][A-Za-z0-9_-]{0,39})?$")] = ""
     """Name of this node where several share a set-up; no two have the same. Empty: it is the only one."""
     data: Path = Path("data")
-    """Folder: the database, the master key, and `run/` for the workers' sockets."""
+    """Folder: the master key, `run/` for the workers' sockets, and, embedded, the database."""
+    kafka: str = ""
+    """Cluster: the brokers, `host:port`, separated by commas."""
+    kafka_replicas: Annotated[int, Meta(ge=1, le=9)] = 3
+    """Of the log's topic. Fewer than 3 lose what was acknowledged with a disk: for development alone."""
+    kafka_create_topics: bool = True
+    """Whether topics that are missing are made. Without it the server says how to make them."""
+    kafka_properties: str = ""
+    """A file of further settings of librdkafka, `name=value` a line: for TLS and SASL."""
+    mongo: str = ""
+    """Cluster: the replica set's URI."""
+    redis: str = ""
+    """Cluster: the URL."""
+    registry: str = ""
+    """Cluster: the schema registry's URL, of Confluent's API. Empty: no schemas are registered."""
+    setup: Annotated[str, Meta(pattern=r"^[a-z][a-z0-9_-]{0,39}$")] = "caas"
+    """What the names of this set-up's topics, database and keys begin with: several may share the engines."""
     host: str = "127.0.0.1"
     """Address to listen on; `0.0.0.0` for all."""
     port: Annotated[int, Meta(ge=0, le=65_535)] = 3000
@@ -174,6 +190,13 @@ def _as_list(text: str) -> list[str]:
 
 
 _LISTS = frozenset({"origins", "proxies"})
+_NEEDED = {
+    "node": "node-1, a name of this node alone",
+    "kafka": "127.0.0.1:9092",
+    "mongo": "mongodb://127.0.0.1:27017/?replicaSet=caas",
+    "redis": "redis://127.0.0.1:6379/0",
+}
+"""What the cluster does not begin without, and what it looks like."""
 
 
 def _made(values: Mapping[str, tuple[Any, str]]) -> Config:
@@ -185,7 +208,11 @@ def _made(values: Mapping[str, tuple[Any, str]]) -> Config:
             msgspec.convert(value, known[name].type, strict=False, dec_hook=_custom)
         except msgspec.ValidationError as error:
             raise BadConfig(f"{where}: {error}") from error
-    return msgspec.convert({name: value for name, (value, _) in values.items()}, Config, strict=False, dec_hook=_custom)
+    config = msgspec.convert({name: value for name, (value, _) in values.items()}, Config, strict=False, dec_hook=_custom)
+    for name, like in _NEEDED.items() if config.backend == "cluster" else ():
+        if not getattr(config, name):
+            raise BadConfig(f"{values['backend'][1]}: the cluster needs CAAS_{name.upper()}, for example {like}")
+    return config
 
 
 def _custom(kind: type, value: Any) -> Any:

@@ -162,8 +162,13 @@ class Worker:
 
 
 def open_backend(config: Config, world: World) -> AbstractAsyncContextManager[Backend]:
-    """The backend that the configuration names."""
-    return open_embedded(config.data, partitions=config.partitions, setup=show_act(world.ids.uuid7()))
+    """The backend that the configuration names. Its drivers are imported where they are needed: they are an extra."""
+    setup = show_act(world.ids.uuid7())
+    if config.backend == "embedded":
+        return open_embedded(config.data, partitions=config.partitions, setup=setup)
+    from caas.cluster import open_configured
+
+    return open_configured(config, world, setup)
 
 
 @asynccontextmanager

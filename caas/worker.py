@@ -17,6 +17,7 @@ from caas.devdata import make_dev_data
 from caas.ready import ready_file
 from caas.wiring import open_worker
 from caas.world import SystemWorld
+from storage.failing import Fatal, Unfit
 from storage.ports.errors import StorageError
 from supervisor.processes import wait_orphaned
 
@@ -48,10 +49,16 @@ async def _serve(config: Config, world: SystemWorld, name: str) -> int:
                 _log.info("serving")
                 failed = await _until_told(signals, worker.assembly.reader.outdated)
                 file.unlink(missing_ok=True)
-        except* StorageError as group:
-            _log.critical("storage failed, and this worker stops: %r", group.exceptions[0])
+        except* (StorageError, Unfit, Fatal) as group:
+            _log.critical("storage failed, and this worker stops: %s", _first(group))
             failed = 1
     return failed
+
+
+def _first(group: BaseException) -> str:
+    while isinstance(group, BaseExceptionGroup):
+        group = group.exceptions[0]
+    return f"{type(group).__name__}: {group}"
 
 
 async def _until_told(signals: AsyncIterator[int], outdated: trio.Event) -> int:

@@ -3,6 +3,7 @@
 StorageError
 ├── StorageFull      the disk (or the log's allowance) is full: nothing was written; reading goes on
 ├── StorageAway      it cannot be reached or is behind: nothing was written; try again
+│   └── TooMuch      of this tenant so much waits already that the others would suffer: nothing was written; slow down
 ├── OutcomeUnknown   it may or may not have been written: repeat with the same id
 ├── Unwritable       its content cannot be kept: nothing was written, and a repeat does not help
 └── Damaged          a record's checksum does not fit: reported, never skipped in silence, never renumbered
@@ -19,6 +20,10 @@ class StorageFull(StorageError):
 
 class StorageAway(StorageError):
     """Not reachable, or too far behind. Nothing of the request was written."""
+
+
+class TooMuch(StorageAway):
+    """More of this tenant waits to be written than is fair to the others. Nothing of the request was written."""
 
 
 class OutcomeUnknown(StorageError):

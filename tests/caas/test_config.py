@@ -25,6 +25,17 @@ def test_a_bad_value_is_refused_with_its_place(environment: dict[str, str], says
         read_config(environment)
 
 
+CLUSTER = {"CAAS_BACKEND": "cluster", "CAAS_NODE": "node-1",
+           "CAAS_KAFKA": "k:9092", "CAAS_MONGO": "mongodb://m/?replicaSet=caas", "CAAS_REDIS": "redis://r"}
+
+
+@pytest.mark.parametrize("lacks", ["CAAS_NODE", "CAAS_KAFKA", "CAAS_MONGO", "CAAS_REDIS"])
+def test_a_cluster_says_which_engine_it_lacks(lacks: str) -> None:
+    assert read_config(CLUSTER).kafka == "k:9092"
+    with pytest.raises(BadConfig, match=f"CAAS_BACKEND=cluster: the cluster needs {lacks}, for example "):
+        read_config({name: value for name, value in CLUSTER.items() if name != lacks})
+
+
 @pytest.mark.parametrize(("text", "says"), [("prot = 1", "there is no setting `prot`"), ("port = 'x'", "port = 'x'"), ("port = ", "caas.toml")])
 def test_a_bad_file_is_refused_with_the_line(tmp_path: Path, text: str, says: str) -> None:
     file = tmp_path / "caas.toml"

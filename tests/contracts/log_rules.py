@@ -414,7 +414,8 @@ async def keys_of_several_parts_do_not_run_together(data: Data) -> None:
         pairs = [("ab", "c"), ("a", "bc"), ("a/b", "c"), ("a", "b/c")]
         for number, (tenant, conversation) in enumerate(pairs, 1):
             await append(node.log, record(number, scope=Scope(tenant), conversation=conversation))
-            await node.log.store(Storing([accept((await read(node.log, 1))[0], 1, number)], places={3: Place(1, number)}))
+            [row] = await read(node.log, 1)
+            await node.log.store(Storing([accept(row, 1, number)], places={3: row.place}))
         for number, (tenant, conversation) in enumerate(pairs, 1):
             rows = await node.log.entries(Scope(tenant), conversation, 0, 9, 9)
             assert [decode_entry(row.data).op for row in rows] == [op(number)]

@@ -1,0 +1,46 @@
+"""The cluster backend, as the configuration names it."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from caas.assembly import World
+from caas.config import Config
+from services.catalogue import KINDS
+from storage.cluster.backend import ClusterBackend, Engines, Node, open_cluster
+from storage.cluster.bus import WHO_BYTES
+from storage.cluster.kafka import Kafka
+from storage.cluster.registry import register
+from storage.failing import Unfit
+
+
+def engines_of(config: Config) -> Engines:
+    """Where the engines are. Raises Unfit."""
+    properties = properties_of(config.kafka_properties)
+    kafka = Kafka(config.kafka, config.setup, replicas=config.kafka_replicas, create=config.kafka_create_topics, properties=properties)
+    return Engines(kafka, config.mongo, config.redis, config.setup)
+
+
+def properties_of(path: str) -> dict[str, str]:
+    """Further settings of librdkafka, from a file. Raises Unfit."""
+    if not path:
+        return {}
+    try:
+        lines = [line.strip() for line in Path(path).read_text().splitlines()]
+    except OSError as error:
+        raise Unfit(f"CAAS_KAFKA_PROPERTIES={path}: it cannot be read: {error.strerror}") from error
+    pairs = [line.partition("=") for line in lines if line and not line.startswith("#")]
+    return {name.strip(): value.strip() for name, _, value in pairs}
+
+
+@asynccontextmanager
+async def open_configured(config: Config, world: World, setup: str) -> AsyncIterator[ClusterBackend]:
+    """Open it for a worker of this node. Raises Unfit, StorageAway."""
+    folder = config.data / "run"
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    engines, node = engines_of(config), Node(config.node, world.rng.bytes(WHO_BYTES), folder)
+    schema = await register(config.registry, f"{config.setup}.log", KINDS) if config.registry else 0
+    async with open_cluster(engines, node, world.clock, partitions=config.partitions, setup=setup, schema=schema) as backend:
+        yield backend
+
+
