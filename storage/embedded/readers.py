@@ -1,31 +1,68 @@
-"""Reading: a few connections in trio's threads, behind their own limit, and no read longer than it may be.
+"""Reading: a few connections in trio's threads, and no read longer than it may be.
 
-A long read keeps the write-ahead log from beginning anew, so each is one short transaction that is ended from outside when it is late.
+Reads gather: what is asked for while a thread is on its way, or busy, is read together by the next one, inside one transaction that begins
+after all of it was asked. So a storm of connections is not a thread for each, and who has seen a write commit reads what it wrote.
+A long read keeps the write-ahead log from beginning anew, so each transaction is short, and a read is ended from outside when it is late.
 """
 
+import contextlib
 import sqlite3
+from collections import deque
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Any, TypeVar, cast
 
 import trio
+from outcome import Error, Outcome, Value
 
 from storage.embedded.database import connect
 from storage.embedded.errors import of_read
 from storage.embedded.folder import Folder
 from storage.giving_way import GivingWay
+from storage.ports.errors import StorageError
 
 T = TypeVar("T")
 
 COUNT = 2
 MOST_S = 5.0
+AT_ONCE = 200
+"""Reads of one transaction."""
+SLICE_S = 0.02
+"""A transaction that has lasted so long begins no further read: they are left to another."""
+
+
+class Asked:
+    """One read, and who waits for it."""
+
+    __slots__ = ("_task", "outcome", "work")
+
+    def __init__(self, work: Callable[[sqlite3.Connection], Any], task: trio.lowlevel.Task) -> None:
+        self.work, self.outcome = work, cast(Outcome[Any] | None, None)
+        self._task: trio.lowlevel.Task | None = task
+
+    @property
+    def abandoned(self) -> bool:
+        """Whether nobody waits any more."""
+        return self._task is None
+
+    def settle(self) -> None:
+        """Hand over what was read."""
+        task, self._task = self._task, None
+        if task is not None:
+            trio.lowlevel.reschedule(task, self.outcome or Value(None))
+
+    def abandon(self, _: object) -> trio.lowlevel.Abort:
+        """Whoever waited was cancelled."""
+        self._task = None
+        return trio.lowlevel.Abort.SUCCEEDED
 
 
 class Readers:
     """`look` must be called now and then: it ends what is late."""
 
     def __init__(self, folder: Folder, count: int = COUNT, most_s: float = MOST_S) -> None:
-        self._folder, self._most_s = folder, most_s
-        self._limiter = trio.CapacityLimiter(count)
+        self._folder, self._most_s, self._count = folder, most_s, count
+        self._asked: deque[Asked] = deque()  # one for each task that waits: that is its bound
+        self._at_work = 0  # threads on their way or busy
         self._idle: list[sqlite3.Connection] = []
         self._busy: dict[object, sqlite3.Connection] = {}  # by read
         self._since: dict[object, float] = {}  # when each of these was first looked at
@@ -39,13 +76,15 @@ class Readers:
     @property
     def busy(self) -> bool:
         """Whether a read is under way."""
-        return self._limiter.borrowed_tokens > 0
+        return self._at_work > 0
 
     async def read(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """What `work` makes of a consistent view of the file. Raises StorageAway, Damaged."""
-        if self._giving_way is not None:
-            self._giving_way.begin()
-        return await trio.to_thread.run_sync(self._in_thread, work, limiter=self._limiter, abandon_on_cancel=True)
+        await trio.lowlevel.checkpoint_if_cancelled()
+        asked = Asked(work, trio.lowlevel.current_task())
+        self._asked.append(asked)
+        self._send_thread()
+        return cast(T, await trio.lowlevel.wait_task_rescheduled(asked.abandon))
 
     def look(self) -> None:
         """End every read that has lasted too long; waiting for its turn does not count."""
@@ -61,20 +100,78 @@ class Readers:
         while self._idle:
             self._idle.pop().close()
 
-    def _in_thread(self, work: Callable[[sqlite3.Connection], T]) -> T:
+    def _send_thread(self) -> None:
+        if self._at_work >= self._count or not self._asked:
+            return
+        self._at_work += 1
+        if self._giving_way is not None:
+            self._giving_way.begin()
+        token, now, batch = trio.lowlevel.current_trio_token(), trio.lowlevel.current_clock().current_time, list[Asked]()
+
+        def came(ended: Outcome[None]) -> None:
+            try:
+                token.run_sync_soon(self._came, batch, ended)
+            except trio.RunFinishedError:
+                return  # nobody is left to be told
+
+        trio.lowlevel.start_thread_soon(lambda: self._in_thread(batch, now), came, "reads")
+
+    def _came(self, batch: list[Asked], ended: Outcome[None]) -> None:
+        """In trio's thread: everybody is told, and what was asked meanwhile is begun."""
+        self._at_work -= 1
+        for asked in batch:
+            if asked.outcome is None and isinstance(ended, Error):
+                asked.outcome = ended
+            asked.settle()
+        self._send_thread()
+
+    def _in_thread(self, batch: list[Asked], now: Callable[[], float]) -> None:
+        """Take what waits by now, into `batch`, and read it."""
+        connection = None
+        with contextlib.suppress(IndexError):  # nothing waits any more
+            while len(batch) < AT_ONCE:
+                batch.append(self._asked.popleft())
+        if not batch:
+            return
         try:
-            connection = self._idle.pop() if self._idle else connect(self._folder, read_only=True)
-        except sqlite3.Error as error:
-            raise of_read(error) from error
-        read = object()
-        self._busy[read] = connection
-        try:
-            return _in_transaction(connection, work)
+            connection = self._connection()
+            self._read_all(connection, batch, now)
         except sqlite3.Error as error:
             raise of_read(error) from error
         finally:
-            del self._busy[read]
-            self._put_back(connection)
+            if connection is not None:
+                self._put_back(connection)
+
+    def _connection(self) -> sqlite3.Connection:
+        with contextlib.suppress(IndexError):
+            return self._idle.pop()
+        return connect(self._folder, read_only=True)
+
+    def _read_all(self, connection: sqlite3.Connection, batch: list[Asked], now: Callable[[], float]) -> None:
+        connection.execute("BEGIN")
+        until = now() + SLICE_S
+        try:
+            for nth, asked in enumerate(batch):
+                if nth and now() > until:
+                    self._asked.extendleft(reversed(batch[nth:]))
+                    del batch[nth:]
+                    break
+                if not asked.abandoned:
+                    asked.outcome = self._read_one(connection, asked)
+        finally:
+            if connection.in_transaction:
+                connection.execute("COMMIT")
+
+    def _read_one(self, connection: sqlite3.Connection, asked: Asked) -> Outcome[Any]:
+        self._busy[asked] = connection
+        try:
+            return Value(asked.work(connection))
+        except sqlite3.Error as error:
+            return _failed(of_read(error), error)
+        except Exception as error:  # noqa: BLE001 - whoever asked is told, the others' reads go on
+            return Error(error)
+        finally:
+            del self._busy[asked]
 
     def _put_back(self, connection: sqlite3.Connection) -> None:
         if self._closed:
@@ -83,10 +180,6 @@ class Readers:
             self._idle.append(connection)
 
 
-def _in_transaction(connection: sqlite3.Connection, work: Callable[[sqlite3.Connection], T]) -> T:
-    connection.execute("BEGIN")
-    try:
-        return work(connection)
-    finally:
-        if connection.in_transaction:
-            connection.execute("COMMIT")
+def _failed(told: StorageError, error: sqlite3.Error) -> Outcome[Any]:
+    told.__cause__ = error
+    return Error(told)

@@ -99,8 +99,10 @@ async def test_waiting_for_ones_turn_is_not_reading(tmp_path: Path, mock_clock: 
     async with open_embedded(tmp_path):
         readers, begun, go = Readers(Folder(tmp_path), count=1, most_s=5), [trio.Event(), trio.Event()], [threading.Event(), threading.Event()]
 
+        token = trio.lowlevel.current_trio_token()
+
         def hold(number: int) -> int:
-            trio.from_thread.run_sync(begun[number].set)
+            token.run_sync_soon(begun[number].set)
             go[number].wait(WITHIN_S)
             return number
 
