@@ -14,7 +14,7 @@ from storage.ports.errors import OutcomeUnknown, StorageAway, StorageError, Unwr
 
 _log = logging.getLogger("storage.kafka")
 
-ANSWER_S = 10.0
+ANSWER_S = 5.0
 """For questions that the brokers are asked (topics, offsets)."""
 GIVE_UP_MS = 120_000
 """An append that has no answer by then is given up: its outcome is unknown."""
