@@ -18,7 +18,7 @@ from actors.messages import Submit
 from actors.onlookers import Onlooker
 from actors.rates import Standing, TenantRates
 from actors.refusing import explained
-from actors.standing import Closed, Desk, Expired, Frames, Message, NoHello, Revoke, Socket, Tick
+from actors.standing import Closed, Desk, Expired, Frames, Message, NoHello, Outbox, Revoke, Socket, Tick
 from actors.watching import Watching, watched_reply
 from protocol.closing import BAD_FRAME, GOING_AWAY, NO_HELLO, PROTOCOL, REVOKED, TOKEN_EXPIRED, TOKEN_INVALID, TOO_MANY, Closing
 from protocol.codec import BadFrame, Command, decode_commands, pack, refuse_shape, write
@@ -127,6 +127,11 @@ class Connection(Actor[Message]):
     def send(self, frame: dict[str, Any]) -> None:
         """One reply or push."""
         self._socket.outbox.send((write if self.text else pack)(frame), text=self.text)
+
+    @property
+    def outlet(self) -> Outbox:
+        """What it sends by."""
+        return self._socket.outbox
 
     def send_frames(self, wire: bytes) -> None:
         """A push that fan-out has framed already."""

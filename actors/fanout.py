@@ -5,7 +5,7 @@ on what comes next, drops what it had, and fetches what it lacks; so neither a l
 """
 
 import logging
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any, Protocol
 
 import msgspec
@@ -29,9 +29,36 @@ _unpack = msgspec.msgpack.Decoder().decode
 PAGE = 200
 AGAIN_S = 0.5
 MOST_EARLY = 10_000
+CROWD = 32
+"""So many listeners are handed a push together; to fewer it goes one after the other."""
 
 Frame = Callable[[bytes, bool], bytes]
 """From a payload, and whether it is text, to the whole frame."""
+
+
+class Outlet(Protocol):
+    """Where whole frames go out: to one connection, or to a crowd of them."""
+
+    def send_frames(self, wire: bytes) -> None: ...
+
+
+Gather = Callable[[list[Any]], Outlet]
+"""From the outlets of many to one for all of them."""
+
+
+class OneByOne:
+    """Many outlets as one, where nothing faster is known."""
+
+    def __init__(self, outlets: Sequence[Outlet]) -> None:
+        self._outlets = outlets
+
+    def __len__(self) -> int:
+        return len(self._outlets)
+
+    def send_frames(self, wire: bytes) -> None:
+        """To each of them."""
+        for outlet in self._outlets:
+            outlet.send_frames(wire)
 
 
 class Listener(Protocol):
@@ -50,6 +77,11 @@ class Listener(Protocol):
         """No other connection of the node has it."""
         ...
 
+    @property
+    def outlet(self) -> Outlet:
+        """What `send_frames` sends by."""
+        ...
+
     def send_frames(self, wire: bytes) -> None: ...
 
     def dismissed(self, key: Key) -> None:
@@ -60,13 +92,14 @@ class Listener(Protocol):
 class Audience:
     """The connections of this worker that watch one conversation. Those in `live` have been sent everything up to `last`."""
 
-    __slots__ = ("ahead", "asking", "behind", "concerned", "early", "ended", "following", "key", "last", "live", "passed", "ready", "rights",
+    __slots__ = ("ahead", "asking", "behind", "concerned", "crowd", "early", "ended", "following", "key", "last", "live", "passed", "ready", "rights",
                  "watchers")
 
     def __init__(self, key: Key) -> None:
         self.key, self.last = key, 0
         self.watchers: dict[Listener, int] = {}  # and the seq at which their room let them read; 0 before the reply
         self.live: dict[Listener, None] = {}
+        self.crowd: tuple[Outlet, OneByOne] | None = None  # those of `live` as one: who reads msgpack, and who reads JSON
         self.ahead: dict[Listener, int] = {}  # have been sent more than `last`: live when it gets there
         self.behind: dict[Listener, None] | None = None  # have had their reply and are catching up
         self.passed: dict[tuple[str, str], int] | None = None  # receipts, by (name of the push, user), while somebody has not begun
@@ -113,6 +146,7 @@ class Audience:
             self.ahead[listener] = last
         else:
             self.live[listener] = None
+            self.crowd = None
 
     def ended_after(self, user: str, seq: int) -> bool:
         """Whether the reading of somebody who could read at `seq` has ended since."""
@@ -130,8 +164,8 @@ def _last(seqs: dict[str, int], user: str) -> int:
 class Fanout:
     """All audiences of a worker."""
 
-    def __init__(self, router: Router, history: History, errands: Errands, frame: Frame) -> None:
-        self._router, self._history, self._errands, self._frame = router, history, errands, frame
+    def __init__(self, router: Router, history: History, errands: Errands, frame: Frame, gather: Gather = OneByOne) -> None:
+        self._router, self._history, self._errands, self._frame, self._gather = router, history, errands, frame, gather
         self._audiences: dict[Key, Audience] = {}
         self._granting = Granting(router, errands, frame)
         self.deliveries = 0
@@ -167,6 +201,7 @@ class Fanout:
         """The listener watches no more; the last one out ends the audience."""
         for books in (audience.watchers, audience.live, audience.ahead, audience.behind or {}):
             books.pop(listener, None)
+        audience.crowd = None
         if not audience.watchers and self._audiences.get(audience.key) is audience:
             del self._audiences[audience.key]
             self._router.unlisten(audience.key)
@@ -258,26 +293,44 @@ class Fanout:
         await self._make_good(audience)
 
     def _pass_on(self, audience: Audience, seq: int, push: bytes, touched: Touched) -> None:
-        """The hot loop: the same bytes to every listener."""
+        """The same bytes to every listener."""
         audience.last = seq
-        wire = self._frame(push, False)
-        twin = b""
+        if len(audience.live) >= CROWD:
+            self._tell_crowd(audience, push)
+        else:
+            self._tell_each(audience, push)
+        self.deliveries += len(audience.live)
+        if audience.ahead:
+            for listener in [listener for listener, last in audience.ahead.items() if last <= seq]:
+                del audience.ahead[listener]
+                audience.live[listener] = None
+                audience.crowd = None
+        if touched.ended:
+            self._end(audience, seq, touched)
+        if touched.rights:
+            audience.rights.update(dict.fromkeys(touched.rights, seq))
+            self._granting.concern(audience, touched.rights)
+
+    def _tell_each(self, audience: Audience, push: bytes) -> None:
+        wire, twin = self._frame(push, False), b""
         for listener in audience.live:
             if listener.text:
                 twin = twin or self._frame(write(_unpack(push)), True)
                 listener.send_frames(twin)
             else:
                 listener.send_frames(wire)
-        self.deliveries += len(audience.live)
-        if audience.ahead:
-            for listener in [listener for listener, last in audience.ahead.items() if last <= seq]:
-                del audience.ahead[listener]
-                audience.live[listener] = None
-        if touched.ended:
-            self._end(audience, seq, touched)
-        if touched.rights:
-            audience.rights.update(dict.fromkeys(touched.rights, seq))
-            self._granting.concern(audience, touched.rights)
+
+    def _tell_crowd(self, audience: Audience, push: bytes) -> None:
+        """The hot path: what it costs for each listener is the crowd's affair."""
+        if audience.crowd is None:
+            binary, text = list[Outlet](), list[Outlet]()
+            for listener in audience.live:
+                (text if listener.text else binary).append(listener.outlet)
+            audience.crowd = (self._gather(binary), OneByOne(text))
+        binaries, texts = audience.crowd
+        binaries.send_frames(self._frame(push, False))
+        if texts:
+            texts.send_frames(self._frame(write(_unpack(push)), True))
 
     def _end(self, audience: Audience, seq: int, touched: Touched) -> None:
         audience.ended.update(dict.fromkeys(touched.ended, seq))

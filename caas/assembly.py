@@ -10,7 +10,7 @@ from actors.alarms import Alarms
 from actors.deadlines import Deadlines
 from actors.dispatch import Dispatch
 from actors.ephemeral.catalogue import PARTS
-from actors.fanout import Fanout, Frame, Spreader
+from actors.fanout import Fanout, Frame, Gather, OneByOne, Spreader
 from actors.followers import Follower, Follows
 from actors.greeting import Authenticated, Greeter
 from actors.house import Errands, House
@@ -88,7 +88,7 @@ class Assembly:
     """One worker: rooms and what they stand on, services, connections' desk. Whoever makes it runs its tasks (`caas/wiring.py`)."""
 
     def __init__(self, *, me: str, boot: int, backend: Backend, world: World, links: Links, tree: Supervisor, errands: Errands, master: bytes,
-                 frame: Frame, policy: Policy | None = None, node: str = "") -> None:
+                 frame: Frame, crowd: Gather = OneByOne, policy: Policy | None = None, node: str = "") -> None:
         """Without a policy there are no limits of rates, nor of a user's connections. `node`: its name among several; empty where there is
         one. `me` is a name that no worker of any node has."""
         self.me, self.backend, self.world, self.errands, self._links = me, backend, world, errands, links
@@ -109,7 +109,7 @@ class Assembly:
         self.token_keys = TokenKeys(backend.documents, world.clock, world.rng)
         self.lately = Lately(backend.documents, KINDS)
         self.history = History(self.router, log, self.lately, self.vault, KINDS, self.users)
-        self.fanout = Fanout(self.router, self.history, errands, frame)
+        self.fanout = Fanout(self.router, self.history, errands, frame, crowd)
         self.addressees = Addressees(frame)
         self.presences = Presences(me, self.router, links, self.alarms, self.tenants, frame)
         self.house = House(worker=me, across=self.across, log=log, documents=backend.documents, counters=backend.counters, kinds=KINDS, parts=parts,

@@ -21,6 +21,7 @@ import trio
 
 from actors.background import Background
 from actors.connections import Connections
+from actors.fanout import Outlet
 from actors.house import Errands
 from caas.assembly import Assembly, Backend, World
 from caas.config import Config
@@ -62,8 +63,8 @@ class Worker:
         self.run_folder = config.data / "run"
         self.links = Links(self.run_folder, name, self)
         self.assembly = Assembly(me=name, boot=world.clock.now_ms(), backend=backend, world=world, links=self.links, tree=tree,
-                                 errands=Errands(errands), master=master_key(config.data, world.rng), frame=_framed, policy=config.policy(),
-                                 node=config.node)
+                                 errands=Errands(errands), master=master_key(config.data, world.rng), frame=_framed, crowd=self._crowd,
+                                 policy=config.policy(), node=config.node)
         self.members: tuple[str, ...] = (name,)
         self.endings = Endings(name, self.links, lambda: self.members, self.assembly.across)
         self._make_identity()
@@ -130,6 +131,9 @@ class Worker:
         self.endings.missed()
 
     # Inside.
+
+    def _crowd(self, outlets: list[Any]) -> Outlet:
+        return self.hub.crowd(outlets)
 
     def _make_identity(self) -> None:
         documents, world, assembly = self.backend.documents, self.world, self.assembly

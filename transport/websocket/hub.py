@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 import trio
 
+from transport.websocket.crowd import Crowd
 from transport.websocket.flusher import Flusher
 from transport.websocket.handshake import SUBPROTOCOLS, Upgrade
 from transport.websocket.outbox import MOST_WAITING
@@ -20,6 +21,7 @@ from transport.websocket.sweeper import Sweeper
 if TYPE_CHECKING:
     from transport.door import Door
     from transport.websocket.connection import Connection, Handler
+    from transport.websocket.outbox import Outbox
 
 HEARTBEAT_S: Final = 15.0
 
@@ -112,6 +114,10 @@ class Hub:
                 await self._empty.wait()
         for connection in self._sweeper.everyone():
             connection.reset()
+
+    def crowd(self, outboxes: "list[Outbox]") -> Crowd:
+        """Connections that are to be sent the same, again and again."""
+        return Crowd(self.flusher, outboxes)
 
     def next_id(self) -> int:
         """Connections are numbered in the order they came."""

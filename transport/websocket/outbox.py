@@ -1,6 +1,7 @@
 """What a connection owns for sending: the frames of one tick leave in one send; what the socket does not take waits, bounded."""
 
 from collections import deque
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 import trio
@@ -26,7 +27,8 @@ _ONE_SEND = 262_144
 class Outbox:
     """Sends never wait and never fail: what cannot leave is kept up to a limit (1 MiB), then the connection is closed as slow."""
 
-    __slots__ = ("_connection", "_drained", "_flusher", "_observed", "_pending", "_waiting", "buffered", "closed")
+    __slots__ = ("_connection", "_drained", "_flusher", "_observed", "_pending", "_waiting", "buffered", "closed", "idle", "offer",
+                 "stalled_since")  # fmt: skip
 
     def __init__(self, connection: "Connection", flusher: "Flusher") -> None:
         self._connection = connection
@@ -39,6 +41,11 @@ class Outbox:
         """Bytes that the socket has not taken yet."""
         self.closed = False
         """Nothing more is sent; what is given is dropped."""
+        self.idle = False
+        """The socket has taken everything and may be offered more at once: `offer` is its send."""
+        self.offer: Callable[[bytes], int] = _taking_nothing
+        self.stalled_since = 0.0
+        """When the socket took something last, where bytes wait."""
 
     def send(self, payload: bytes, *, text: bool) -> None:
         """One message: text (valid UTF-8) or binary."""
@@ -46,9 +53,16 @@ class Outbox:
 
     def send_frames(self, wire: bytes) -> None:
         """Whole frames, ready made: the fan-out path, where every listener is handed the same bytes object."""
+        if self._flusher.batches:
+            self._flusher.part(self)
+        self.gather(wire)
+
+    def gather(self, wire: bytes) -> None:
+        """As send_frames(), of what a crowd is sent: it goes before what this outbox is sent by itself."""
         if self.closed:
             return
         if not self._pending:
+            self.idle = False
             self._flusher.add(self)
         self._pending.append(wire)
         self.buffered += len(wire)
@@ -81,9 +95,21 @@ class Outbox:
         """Offer the socket what was gathered; called by the flusher, once a tick."""
         raise NotImplementedError
 
+    def keep(self, wires: list[bytes], taken: int) -> None:
+        """Frames that were offered to the idle socket, which took so many bytes of them."""
+        raise NotImplementedError
+
+    def failed(self) -> None:
+        """What was offered to the socket met an error."""
+        self._connection.lost()
+
+    def writable(self) -> None:
+        """The socket has room again."""
+
     def drop(self) -> None:
         """The connection is gone: forget everything, and let nobody wait."""
         self.closed = True
+        self.idle = False
         self._pending.clear()
         self._waiting = None
         self.buffered = 0
@@ -109,6 +135,7 @@ class Outbox:
 
     def _shut(self, code: int) -> None:
         self.closed = True
+        self.idle = False
         self._observed = True
         self._settle()
         self._connection.closing(code)
@@ -126,3 +153,7 @@ class Outbox:
             self._observed = self.closed
             if self.closed:
                 self._connection.emptied()
+
+
+def _taking_nothing(wire: bytes) -> int:
+    return 0

@@ -21,13 +21,13 @@ _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 class PlainOutbox(Outbox):
     """An outbox that calls send(2) itself: no task, lock or scheduler pass for each recipient."""
 
-    __slots__ = ("_offset", "_send", "stalled_since")
+    __slots__ = ("_offset",)
 
     def __init__(self, connection: "PlainConnection", sock: socket.socket, hub: "Hub") -> None:
         super().__init__(connection, hub.flusher)
-        self._send = sock.send
+        self.offer = sock.send
+        self.idle = True
         self._offset = 0  # of the first waiting chunk: bytes of it already taken
-        self.stalled_since = 0.0
 
     def flush(self) -> None:
         pending = self._pending
@@ -39,7 +39,7 @@ class PlainOutbox(Outbox):
             return
         wire = pending[0] if len(pending) == 1 else b"".join(pending)
         try:
-            taken = self._send(wire)
+            taken = self.offer(wire)
         except BlockingIOError:
             taken = 0
         except OSError:
@@ -50,16 +50,22 @@ class PlainOutbox(Outbox):
             return
         pending.clear()
         self.buffered = 0
+        self.idle = not self.closed
         if self._observed:
             self._progressed()
 
+    def keep(self, wires: list[bytes], taken: int) -> None:
+        self.idle = False
+        self._pending.extend(wires)
+        self.buffered += sum(map(len, wires))
+        self._wait_for_room(taken)
+
     def writable(self) -> None:
-        """The socket has room again."""
         if self._waiting is None:
             self._connection.want_writable(False)
             return
         try:
-            taken = self._send(self._next_wire())
+            taken = self.offer(self._next_wire())
         except BlockingIOError:
             return
         except OSError:
@@ -69,6 +75,7 @@ class PlainOutbox(Outbox):
         self._take(taken)
         if not self._waiting:
             self._waiting = None
+            self.idle = not (self.closed or self._pending)
             self._connection.want_writable(False)
         self._progressed()
 
@@ -113,8 +120,6 @@ class PlainConnection(Connection):
     """One client on one non-blocking socket; `fd` is its place in the poller."""
 
     __slots__ = ("_reading", "_sock", "_writing", "fd")
-
-    outbox: PlainOutbox
 
     def __init__(self, hub: "Hub", sock: socket.socket, upgrade: "Upgrade", peer: str) -> None:
         super().__init__(hub, upgrade, peer)

@@ -72,9 +72,7 @@ class StreamedOutbox(Outbox):
 class StreamedConnection(Connection):
     """One client on one stream."""
 
-    __slots__ = ("_may_read", "_scope", "_stream")
-
-    outbox: StreamedOutbox
+    __slots__ = ("_may_read", "_scope", "_stream", "_written")
 
     def __init__(self, hub: "Hub", stream: trio.abc.Stream, upgrade: "Upgrade", peer: str) -> None:
         super().__init__(hub, upgrade, peer)
@@ -82,7 +80,7 @@ class StreamedConnection(Connection):
         self._scope = trio.CancelScope()
         self._may_read = trio.Event()
         self._may_read.set()
-        self.outbox = StreamedOutbox(self, hub)
+        self.outbox = self._written = StreamedOutbox(self, hub)
 
     async def run(self) -> None:
         """Serve it until it is gone."""
@@ -107,7 +105,7 @@ class StreamedConnection(Connection):
 
     async def _write(self) -> None:
         try:
-            await self.outbox.write_to(self._stream)
+            await self._written.write_to(self._stream)
         except trio.TooSlowError:
             self.outbox.cut(SLOW, "slow")  # the stream is unusable inside a frame: only the handler hears why
             self._scope.cancel()
