@@ -69,6 +69,7 @@ bench-peers: $(STAMP) ## others' servers to compare with, as far as npm, pip and
 
 lock: $(STAMP) ## write the locks anew
 	$(BIN)/uv pip compile --quiet --generate-hashes --no-header --no-annotate --no-emit-index-url --universal --python-version 3.11 pyproject.toml -o requirements.txt
+	$(BIN)/uv pip compile --quiet --generate-hashes --no-header --no-annotate --no-emit-index-url --universal --python-version 3.11 --extra cluster pyproject.toml -o requirements-cluster.txt
 	$(BIN)/uv pip compile --quiet --generate-hashes --no-header --no-annotate --no-emit-index-url --universal --python-version 3.11 --group dev pyproject.toml -o requirements-dev.txt
 
 clean: ## remove what setup and the tests have made
