@@ -15,7 +15,7 @@ from pathlib import Path
 
 import trio
 
-from deploy.local.cluster import Cluster, Shape, Taken, known, made, read_kept, resized, state_of
+from deploy.local.cluster import Cluster, Shape, Taken, made, read_kept, resized, state_of
 from deploy.local.engine import Unwell
 from deploy.local.packages import Missing
 
@@ -101,7 +101,7 @@ def main() -> int:
     parser.add_argument("--folder", type=Path, default=FOLDER, help="everything the cluster writes (default: %(default)s)")
     doing = parser.add_subparsers(required=True, metavar="WHAT")
     starting = doing.add_parser("start")
-    starting.add_argument("--nodes", type=int, default=3 if known() else 0, help="0: the engines alone")
+    starting.add_argument("--nodes", type=int, default=3, help="0: the engines alone")
     starting.add_argument("--port", type=int, default=3000, help="of the balancer")
     starting.add_argument("--small", action="store_true", help="one broker and one mongod: for development, it survives nothing")
     starting.set_defaults(run=start)

@@ -5,12 +5,11 @@ from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import msgspec
 import trio
 
-from caas.config import Config
 from deploy.local.balancer import SOURCE, Balancer
 from deploy.local.engine import Engine
 from deploy.local.kafka import Kafka
@@ -66,7 +65,8 @@ class Cluster:
         self.engines: list[Engine] = [self.redis, self.kafka, self.registry, self.mongo]
         if shape.nodes:
             own = {"backend": "cluster", "kafka": self.kafka.bootstrap, "mongo": self.mongo.uri, "redis": self.redis.url,
-                   "registry": self.registry.url, "workers": "1", "proxies": SOURCE, **(settings or {})}
+                   "registry": self.registry.url, "workers": "1", "proxies": SOURCE,
+                   "kafka_replicas": str(min(3, shape.brokers)), **(settings or {})}
             self.nodes = Nodes(at, shape.nodes, own, ports=ports["nodes"], detached=detached)
             self.balancer = Balancer(at, self.nodes.addresses, port=ports["balancer"][0], detached=detached)
             self.engines += [self.nodes, self.balancer]
@@ -124,11 +124,6 @@ def state_of(member: Member) -> str:
     if not member.alive:
         return "gone"
     return "paused" if member.paused else "ready" if answers(member.port, member.host) else "unwell"
-
-
-def known() -> bool:
-    """Whether the program beside us has the backend that nodes of a cluster need."""
-    return "cluster" in get_args(Config.__annotations__["backend"])
 
 
 def read_kept(folder: Path) -> Kept | None:

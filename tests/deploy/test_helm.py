@@ -28,7 +28,7 @@ def test_the_program_reads_the_settings() -> None:
     settings = VALUES["settings"]
     assert set(settings) <= set(Config.__struct_fields__)
     given = {f"CAAS_{name.upper()}": str(value) for name, value in settings.items() if value != ""}
-    config = read_config({**given, "CAAS_MONGO": "mongodb://a/?replicaSet=caas", "CAAS_REDIS": "redis://a:6379/0"})
+    config = read_config({**given, "CAAS_MONGO": "mongodb://a/?replicaSet=caas", "CAAS_REDIS": "redis://a:6379/0", "CAAS_NODE": "caas-0"})
     assert config.workers == 2
 
 

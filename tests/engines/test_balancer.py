@@ -1,6 +1,7 @@
 """HAProxy as it is deployed, before two real CAAS processes: it keeps WebSockets, spreads them, and takes nothing to a node that leaves."""
 
 import contextlib
+import json
 import urllib.error
 import urllib.request
 from collections.abc import AsyncIterator
@@ -15,21 +16,26 @@ from deploy.local.engine import running
 from deploy.local.nodes import Nodes
 from tests.engines.needing import needing
 
-WITHIN_S = 10.0
+WITHIN_S = 20.0
 GOING_AWAY = 1001
 
 
 class Set:
-    """Two nodes, each alone with its data, behind one balancer."""
+    """Two workers of one embedded set-up, each on a port of its own, behind one balancer."""
 
     def __init__(self, nodes: Nodes, balancer: Balancer, nursery: trio.Nursery) -> None:
         self.nodes, self.balancer, self._nursery = nodes, balancer, nursery
         self.sockets: list[WebSocketConnection] = []
+        self.token = ""
 
     async def dial(self) -> WebSocketConnection:
-        url = self.balancer.url.replace("http", "ws") + "/ws"
-        self.sockets.append(await connect_websocket_url(self._nursery, url, subprotocols=["caas.v1.json"]))
-        return self.sockets[-1]
+        """As alice."""
+        self.token = self.token or await trio.to_thread.run_sync(alice, self.balancer.url)
+        socket = await connect_websocket_url(self._nursery, self.balancer.url.replace("http", "ws") + "/ws", subprotocols=["caas.v1.json"])
+        self.sockets.append(socket)
+        await socket.send_message(json.dumps({"i": 1, "m": "hello", "p": {"token": self.token}}))
+        assert "r" in json.loads(await socket.get_message())
+        return socket
 
     async def until(self, **wanted: dict[str, str]) -> None:
         """Until the balancer says this of these nodes."""
@@ -45,7 +51,10 @@ def _fits(said: dict[str, dict[str, str]], wanted: dict[str, dict[str, str]]) ->
 @contextlib.asynccontextmanager
 async def balanced(folder: Path) -> AsyncIterator[Set]:
     with needing():
-        nodes = Nodes(folder, 2, {"backend": "embedded", "dev": "1", "workers": "1", "drain_s": "2", "proxies": SOURCE})
+        nodes = Nodes(folder, 2, {"dev": "1", "drain_s": "2", "proxies": SOURCE})
+        for name, member in nodes.members.items():
+            member.argv = [*member.argv[:-1], "worker"]
+            member.env |= {"CAAS_WORKER": name, "CAAS_DATA": str(folder / "data"), "CAAS_NODE": ""}
         balancer = Balancer(folder, nodes.addresses)
     async with running(nodes), running(balancer), trio.open_nursery() as nursery:
         both = Set(nodes, balancer, nursery)
@@ -54,6 +63,13 @@ async def balanced(folder: Path) -> AsyncIterator[Set]:
         for socket in both.sockets:
             await trio.aclose_forcefully(socket._stream)
         nursery.cancel_scope.cancel()
+
+
+def alice(base: str) -> str:
+    who = {"Authorization": "Bearer caas_sk_dev", "Content-Type": "application/json"}
+    asked = urllib.request.Request(f"{base}/api/v1/sessions/create", json.dumps({"user": {"external_id": "alice"}}).encode(), who)
+    with urllib.request.urlopen(asked, timeout=WITHIN_S) as answer:
+        return str(json.load(answer)["token"])
 
 
 def get(url: str) -> int:
