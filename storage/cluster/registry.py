@@ -57,7 +57,10 @@ def _register(registry: "Registry", subject: str, schema: str) -> int:
     new = status == 404
     status, said = registry.ask("POST", f"{at}/versions", body)
     if status != 200:
-        raise Unfit(f"the registry does not take the schema of {subject}: {said.get('message', status)}")
+        refused = said.get("message", status)
+        status, said = registry.ask("POST", at, body)  # another node may have been quicker
+        if status != 200:
+            raise Unfit(f"the registry does not take the schema of {subject}: {refused}")
     if new:
         registry.ask("PUT", f"/config/{quote(subject, safe='')}", {"compatibility": _COMPATIBILITY})
     return int(said["id"])

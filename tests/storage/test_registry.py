@@ -41,6 +41,22 @@ async def test_what_fits_is_taken_and_what_does_not_is_refused(registry: Registr
         await register(registry.url, topic, ["a", "b", "c"])
 
 
+@pytest.mark.real
+async def test_nodes_that_start_at_once_have_one_schema(registry: Registry) -> None:
+    """The registry takes one, and tells the others that it has one already."""
+    ids: set[int] = set()
+
+    async def start(topic: str) -> None:
+        ids.add(await register(registry.url, topic, ["a", "b"]))
+
+    for _ in range(5):
+        async with trio.open_nursery() as nursery:
+            topic = fresh()
+            for _ in range(6):
+                nursery.start_soon(start, topic)
+    assert len(ids) == 1, "the same text is one schema, whatever topics it is for"
+
+
 def _other(kinds: list[str]) -> dict[str, Any]:
     """As a program would have it whose times are text."""
     schema = schema_of(kinds)
