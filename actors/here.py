@@ -16,11 +16,13 @@ _MOMENT_S = 0.001
 class Here:
     """A claim (actors/claims.py) at the user's personal room. It speaks only when something changes, however much is sent."""
 
-    __slots__ = ("_alarm", "_alarms", "_say", "count", "idle", "key", "last", "number", "scope", "unheard_since", "worker")
+    __slots__ = ("_alarm", "_alarms", "_note", "_say", "count", "idle", "key", "last", "number", "scope", "unheard_since", "worker")
 
-    def __init__(self, key: Key, scope: Scope, worker: str, alarms: Alarms, say: Callable[["Here"], None]) -> None:
+    def __init__(self, key: Key, scope: Scope, worker: str, alarms: Alarms, say: Callable[["Here"], None],
+                 note: Callable[["Here"], None]) -> None:
+        """`say`: it is another claim now; `note`: it is that, or other connections make the same one."""
         self.key, self.scope, self.worker = key, scope, worker
-        self._alarms, self._say = alarms, say
+        self._alarms, self._say, self._note = alarms, say, note
         self._alarm: Alarm | None = None
         self.count, self.number, self.idle = 0, 0, False
         self.last = self.unheard_since = trio.current_time()
@@ -48,12 +50,14 @@ class Here:
         changed = self.count == 1 or self.idle
         self.idle, self.last = False, trio.current_time()
         self._arm()
+        self._note(self)
         if changed:
             self._say(self)
 
     def went(self) -> None:
         """One less."""
         self.count -= 1
+        self._note(self)
         if self.over:
             if self._alarm is not None:
                 self._alarm.cancel()
@@ -66,6 +70,7 @@ class Here:
         if self.idle:
             self.idle = False
             self._arm()
+            self._note(self)
             self._say(self)
 
     def _arm(self) -> None:
@@ -79,4 +84,5 @@ class Here:
             self._alarm = self._alarms.after(left, self._look)
             return
         self._alarm, self.idle = None, True
+        self._note(self)
         self._say(self)

@@ -69,6 +69,17 @@ class Presences(Protocol):
         """Ask all workers whether they have devices of the user: which have, and whether these are idle; None: there is no saying."""
         ...
 
+    @property
+    def elsewhere(self) -> "Elsewhere": ...
+
+
+class Elsewhere(Protocol):
+    """What is needed of other nodes, by the rooms whose users somebody here watches (actors/elsewhere.py)."""
+
+    def attend(self, key: Key, tell: Callable[[dict[str, bool] | None], None]) -> None: ...
+
+    def leave(self, key: Key) -> None: ...
+
 
 Work = Callable[[], Awaitable[Any]]
 Done = Callable[[Any, Exception | None], None]

@@ -10,6 +10,7 @@ from typing import Any
 
 from actors.alarms import Alarms
 from actors.claims import Claims
+from actors.elsewhere import Elsewhere, Found
 from actors.here import Here
 from actors.keys import Key
 from actors.onlookers import Listener, Onlooker, View, Watched
@@ -21,15 +22,14 @@ from services.tenants import Tenants
 ASK_WITHIN_S = 2.0
 
 Frame = Callable[[bytes, bool], bytes]
-Found = dict[str, bool]
-"""The workers that have devices of a user, and whether these are idle."""
 
 
 class Presences:
     """All presence of a worker. Implements `services.presence.service.Lookout` and `actors.house.Presences`."""
 
-    def __init__(self, me: str, router: Router, links: Links, alarms: Alarms, tenants: Tenants, frame: Frame) -> None:
+    def __init__(self, me: str, router: Router, links: Links, alarms: Alarms, tenants: Tenants, frame: Frame, elsewhere: Elsewhere) -> None:
         self._me, self._links, self._alarms, self._tenants, self._frame = me, links, alarms, tenants, frame
+        self.elsewhere = elsewhere
         self._members: Sequence[str] = (me,)
         self.here: Claims[Here] = Claims(router, alarms)
         self.watched: Claims[Watched] = Claims(router, alarms)
@@ -41,7 +41,7 @@ class Presences:
         key = Key(scope.tenant, self._tenants.known(scope.tenant).personal(scope.user))
         here = self.here.find(key)
         if here is None:
-            here = self.here.make(Here(key, scope, self._me, self._alarms, self.here.say))
+            here = self.here.make(Here(key, scope, self._me, self._alarms, self.here.say, self.elsewhere.note))
         here.came()
         return here
 
@@ -125,8 +125,9 @@ class Presences:
             self._links.tell(worker, ["barred", *key, viewer, barred])
 
     def ask_all(self, key: Key, done: Callable[[Found | None], None]) -> None:
-        """Ask all workers of the node whether they have devices of a user. `done` is told None when there is no saying."""
-        asking = _Asking(len(self._members), done)
+        """Ask all workers of the node, and of the others, whether they have devices of a user. `done` is told None when there is no saying."""
+        asking = _Asking(len(self._members) + 1, done)
+        self.elsewhere.ask(key, asking.found)
         for worker in self._members:
             if worker == self._me:
                 asking.answered(worker, self.where(key), None)
@@ -142,9 +143,11 @@ class _Asking:
         self._found: Found = {}
 
     def answered(self, worker: str, idle: Any, error: Exception | None) -> None:
+        self.found(None if error is not None else {} if idle is None else {worker: bool(idle)})
+
+    def found(self, found: Found | None) -> None:
         self._left -= 1
-        self._failed = self._failed or error is not None
-        if idle is not None:
-            self._found[worker] = bool(idle)
+        self._failed = self._failed or found is None
+        self._found.update(found or {})
         if not self._left:
             self._done(self._found if self._found or not self._failed else None)

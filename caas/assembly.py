@@ -9,6 +9,8 @@ from actors.addressees import Addressees
 from actors.alarms import Alarms
 from actors.deadlines import Deadlines
 from actors.dispatch import Dispatch
+from actors.drawing import Drawing
+from actors.elsewhere import Elsewhere
 from actors.ephemeral.catalogue import PARTS
 from actors.fanout import Fanout, Frame, Gather, OneByOne, Spreader
 from actors.followers import Follower, Follows
@@ -16,6 +18,7 @@ from actors.greeting import Authenticated, Greeter
 from actors.house import Errands, House
 from actors.keys import Key, partition_of
 from actors.lending import Lending, caller_of
+from actors.living import Living
 from actors.messages import op_of
 from actors.presences import Presences
 from actors.reader import FollowedLog, Reader
@@ -102,6 +105,7 @@ class Assembly:
         self.rooms: Directory[Any] = Directory(tree, "rooms", self._room, fingerprint=op_of)
         self.tenant_actors: Directory[TenantMessage] = Directory(tree, "tenants", self._tenant)
         self._policy = policy
+        self._drawing = Drawing(policy, backend.counters, world.clock, errands) if policy is not None and node else None
         self.router = Router(me, self.rooms, links, errands, log.partitions)
         self.lending = Lending(me, policy, self.router, links, self.tenant_actors) if policy is not None else None
         self.rates = self.lending.rates if self.lending is not None else None
@@ -111,7 +115,9 @@ class Assembly:
         self.history = History(self.router, log, self.lately, self.vault, KINDS, self.users)
         self.fanout = Fanout(self.router, self.history, errands, frame, crowd)
         self.addressees = Addressees(frame)
-        self.presences = Presences(me, self.router, links, self.alarms, self.tenants, frame)
+        self.living = Living(f"{node}/{me}/{boot}", backend.counters, world.clock)
+        self.elsewhere = Elsewhere(self.across, self.living, backend.counters, errands, world.clock, self.router.heard)
+        self.presences = Presences(me, self.router, links, self.alarms, self.tenants, frame, self.elsewhere)
         self.house = House(worker=me, across=self.across, log=log, documents=backend.documents, counters=backend.counters, kinds=KINDS, parts=parts,
                            vault=self.vault, clock=world.clock, rng=world.rng, errands=errands, boot=boot, tails=self.tails, storer=self.storer,
                            deadlines=self.deadlines, alarms=self.alarms, rooms=self.router, ephemeral=PARTS, presences=self.presences,
@@ -241,14 +247,15 @@ class Assembly:
     async def _enter(self, scope: Scope) -> None:
         if self.rates is not None:
             await self.rates.of(scope.tenant).admitted(caller_of(scope), CONNECTS)
-        await self.tenant_actors.ask(scope.tenant, Enter(scope.user))
+        elsewhere = await self.elsewhere.connections(scope, self.tenants.known(scope.tenant).personal(scope.user)) if self._policy else 0
+        await self.tenant_actors.ask(scope.tenant, Enter(scope.user, elsewhere))
 
     def _leave(self, scope: Scope) -> None:
         with contextlib.suppress(ActorStopped, MailboxFull):
             self.tenant_actors.send_nowait(scope.tenant, Leave(scope.user))
 
     def _tenant(self, tenant: str) -> TenantActor:
-        return TenantActor(tenant, self.tenants, self.world.clock, self.router.say, self._policy)
+        return TenantActor(tenant, self.tenants, self.world.clock, self.router.say, self._policy, self._drawing)
 
     def _room(self, name: str) -> Room:
         key = key_of(name)

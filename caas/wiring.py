@@ -87,6 +87,8 @@ class Worker:
             Child("places", lambda: Background(assembly.reader.look)),
             Child("deadlines", lambda: Background(assembly.deadlines.run)),
             Child("alarms", lambda: Background(assembly.alarms.run)),
+            *((Child("living", lambda: Background(assembly.living.run)), Child("elsewhere", lambda: Background(assembly.elsewhere.run)))
+              if assembly.across else ()),
             Child("link", lambda: Background(self.links.run)),
             Child("ring", lambda: Background(self._follow_ring)),
             *(Child(f"follower {follower.name}", lambda follower=follower: Background(follower.run)) for follower in assembly.followers),  # type: ignore[misc]

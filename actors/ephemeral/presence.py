@@ -2,6 +2,9 @@
 
 Workers claim that they have devices of the user, and that they want to hear of the user (actors/presences.py). A room that has just begun
 knows neither, so before it says `offline` it asks all workers; what cannot be found out is `unknown`.
+
+While somebody here watches, devices on other nodes count as well (actors/elsewhere.py). Each node's room waits the 30 s for itself; the one
+whose worker had the last device has the log keep when that was, or, when that node has died, whoever finds out.
 """
 
 from collections.abc import Callable, Sequence
@@ -11,6 +14,7 @@ from typing import Any, ClassVar
 import msgspec
 
 from actors.alarms import Alarm
+from actors.elsewhere import is_elsewhere
 from actors.ephemeral.part import Host, Quiet
 from actors.messages import Signal
 from actors.waking import moved
@@ -27,6 +31,8 @@ from storage.ports.errors import Damaged
 from supervisor import Later
 
 AGAIN_S = 1.0
+THEIRS_S = 1.0
+"""So much longer a room waits for the node that had the last device: then all nodes say the same of when that went."""
 _decode = msgspec.msgpack.Decoder(dict[str, Any]).decode
 
 View = dict[str, Any]
@@ -35,7 +41,7 @@ View = dict[str, Any]
 class Presence(Quiet):
     """One user's presence. It needs the fold only to begin, so that a room may doze while its user is there."""
 
-    __slots__ = ("_alarm", "_asking", "_chosen", "_devices", "_host", "_sealed", "_told", "_waiting", "_watchers")
+    __slots__ = ("_alarm", "_asking", "_attending", "_chosen", "_devices", "_host", "_sealed", "_told", "_told_of", "_waiting", "_watchers")
 
     needs_fold: ClassVar[bool] = False
     listens: ClassVar[bool] = False
@@ -47,7 +53,8 @@ class Presence(Quiet):
         self._told: list[View] = []
         self._sealed: tuple[str, bytes, bytes] | None = None  # the chosen text, while it is not open: key, op, body
         self._alarm: Alarm | None = None
-        self._asking = False
+        self._asking = self._attending = False
+        self._told_of = False  # the last device went on another node, which said so: that one keeps when
         self._choose()
 
     def signal(self, signal: Signal) -> object:
@@ -60,32 +67,42 @@ class Presence(Quiet):
                 self._went(worker)
             case "presence.watch":
                 self._watchers = (*_without(self._watchers, worker), worker)
+                self._attend()
                 return self._watched(signal.p["seen"])
             case "presence.unwatch":
                 self._watchers = _without(self._watchers, worker)
+                self._attend()
             case "presence.barred":
                 self._bar(signal)
                 self._host.cross(signal)
         return None
 
     def heard(self, signal: Signal) -> None:
-        """On another node the user blocks somebody, or no longer."""
-        if signal.what == "presence.barred":
-            self._bar(signal)
+        """On another node devices come or go, or the user blocks somebody, or no longer."""
+        match signal.what:
+            case "presence.barred":
+                self._bar(signal)
+            case "presence.here" if self._attending:
+                self._here({signal.p["worker"]: signal.p["idle"]})
+            case "presence.left" if self._attending:
+                self._went(signal.p["worker"], told=True)
 
     def _bar(self, signal: Signal) -> None:
         for watcher in self._watchers:
             self._host.house.presences.bar(watcher, self._host.key, signal.p["user"], signal.p["barred"])
 
     def applied(self, entry: Entry, outcome: Outcome) -> None:
-        """The user has chosen something."""
+        """The user has chosen something; or the node that had the last device has found that nobody has."""
         if entry.kind in (CHOSEN, SEEN):
+            if entry.kind == SEEN and self._told_of and self._devices.just_left(entry.facts["at"]):
+                self._devices.absent()
             self._choose()
             self._tell()
 
     def left(self, worker: str) -> None:
         """All that a worker has claimed is void. If it lives, it claims it anew."""
         self._watchers = _without(self._watchers, worker)
+        self._attend()
         self._went(worker)
 
     def may_sleep(self) -> bool:
@@ -96,11 +113,13 @@ class Presence(Quiet):
         """Whoever has claimed something claims it anew, where the room is next. Who has just left may not come back: keep when that was."""
         if self._alarm is not None:
             self._alarm.cancel()
-        if self._devices.left_at is not None and (act := self._seen(self._devices.left_at)):
+        if self._devices.left_at is not None and not self._told_of and (act := self._seen(self._devices.left_at)):
             self._host.house.rooms.say(Scope(self._host.key.tenant), act)
+        if self._attending:
+            self._host.house.presences.elsewhere.leave(self._host.key)
         for later in self._waiting:
             later.fail(moved())
-        for worker in {*self._watchers, *self._devices.workers}:
+        for worker in {*self._watchers, *self._devices.workers} - {*self._elsewhere}:
             self._host.house.presences.say(worker, self._host.key, [])
 
     # Devices.
@@ -113,9 +132,45 @@ class Presence(Quiet):
             self._alarm = None
         self._tell()
 
-    def _went(self, worker: str) -> None:
+    def _went(self, worker: str, *, told: bool = False) -> None:
         if self._devices.left(worker, self._host.house.clock.now_ms()):
-            self._wait(GONE_AFTER_S)
+            self._told_of = told
+            self._wait(GONE_AFTER_S + (THEIRS_S if told else 0.0))
+        else:
+            self._tell()  # those that are left may all be idle
+
+    @property
+    def _elsewhere(self) -> list[str]:
+        return [worker for worker in self._devices.workers if is_elsewhere(worker)]
+
+    def _attend(self) -> None:
+        """While somebody watches, other nodes count."""
+        elsewhere, key = self._host.house.presences.elsewhere, self._host.key
+        if self._attending == bool(self._watchers):
+            return
+        self._attending = not self._attending
+        if self._attending:
+            elsewhere.attend(key, lambda found: self._soon(partial(self._looked, found)))
+        else:
+            elsewhere.leave(key)
+            self._devices.forget(self._elsewhere)
+
+    def _looked(self, found: dict[str, bool] | None) -> None:
+        """What other nodes have, all of it; None: that cannot be known, and then nobody without devices here is said to be away."""
+        if not self._attending:
+            return None
+        if found is None:
+            self._devices.forget(self._elsewhere)
+            if not self._devices.connected:
+                self._devices.untold()
+            return self._tell(told=True)
+        if found:
+            self._here(found)
+        for worker in self._elsewhere:
+            if worker not in found:
+                self._went(worker)
+        if self._devices.there is None:
+            self._ask()
 
     def _wait(self, seconds: float) -> None:
         if self._alarm is not None:
@@ -137,6 +192,10 @@ class Presence(Quiet):
         self._asking = False
         if self._devices.connected:
             return
+        if found and not self._attending and all(map(is_elsewhere, found)):  # they are there, and nobody here wants to know
+            self._devices.absent()
+            self._devices.untold()
+            return
         if found:
             self._here(found)
             return
@@ -151,7 +210,7 @@ class Presence(Quiet):
         """Nobody has devices of the user. When that is news, it is kept; but not of one whom nobody was to see."""
         since = self._devices.left_at
         self._devices.absent()
-        if since is not None and (act := self._seen(since)):
+        if since is not None and not self._told_of and (act := self._seen(since)):
             self._chosen = self._chosen._replace(seen_at=max(since, self._chosen.seen_at))
             self._host.append(act)
 

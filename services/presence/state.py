@@ -4,6 +4,7 @@ Devices are counted by worker: each says whether it has any, and whether all of 
 is taken to be there for 30 s more, so that nobody sees a client come back.
 """
 
+from collections.abc import Iterable
 from typing import Any
 
 from services.presence.model import Chosen
@@ -12,6 +13,8 @@ AWAY_AFTER_S = 300.0
 """Without a command on any device."""
 GONE_AFTER_S = 30.0
 """Without any device."""
+SAME_MS = 2_000
+"""Two nodes that see the same device go may see it so far apart."""
 
 
 class Devices:
@@ -53,12 +56,23 @@ class Devices:
         self.left_at = now_ms
         return True
 
+    def forget(self, workers: Iterable[str]) -> None:
+        """Nothing is known of these any more, nor of the user if these were all."""
+        for worker in workers:
+            self._workers.pop(worker, None)
+        if not self._workers and self.left_at is None:
+            self.there = None
+
     def believe(self, now_ms: int) -> bool:
         """Somebody saw the user here a moment ago, and nothing else is known. Whether that makes a difference."""
         if self.there is not None:
             return False
         self.there, self.left_at = True, now_ms
         return True
+
+    def just_left(self, at_ms: int) -> bool:
+        """Whether the last went, and about then: clocks and ways differ."""
+        return self.left_at is not None and not self._workers and abs(self.left_at - at_ms) < SAME_MS
 
     def absent(self) -> None:
         """All workers say that they have none."""

@@ -40,6 +40,11 @@ class Bank:
                 self._look_at = max(_LOOK_AT, 2 * len(self._full_at))
         return Loan(granted, int(tokens(allowance, full_at, now)), wait_s(allowance, full_at, now))
 
+    def take_back(self, subject: str, rate: int, count: int) -> None:
+        """So much of what was just lent is not used."""
+        if (full_at := self._full_at.get((subject, rate))) is not None:
+            self._full_at[subject, rate] = full_at - count / self._policy.of(subject)[rate].per_s
+
     def forget_full(self, now: float) -> None:
         """Forget whatever has filled up."""
         for key in [key for key, full_at in self._full_at.items() if full_at <= now]:

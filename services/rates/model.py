@@ -20,6 +20,7 @@ TENANT = "*"
 
 _EPHEMERAL = frozenset({"message.read", "message.delivered", "typing.start", "typing.stop", "presence.set"})
 _READING = frozenset({"get", "list", "sync", "watch", "unwatch"})
+_WINDOWS = 10
 _SLICES = 5
 """A worker borrows at most this part of a burst at a time."""
 
@@ -41,6 +42,16 @@ class Allowance(NamedTuple):
     def window_s(self) -> int:
         """Seconds in which it fills up, rounded up."""
         return ceil(self.burst / self.per_s)
+
+    @property
+    def window_of_nodes_ms(self) -> int:
+        """Windows in which all nodes together are counted: long ones, so that a burst more in each is little."""
+        return _WINDOWS * self.window_s * 1_000
+
+    @property
+    def most_of_nodes(self) -> int:
+        """What all nodes together may have in such a window: never less than one node may by itself."""
+        return self.burst + ceil(self.per_s * _WINDOWS * self.window_s)
 
 
 Allowances = tuple[Allowance, ...]

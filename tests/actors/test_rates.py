@@ -262,3 +262,42 @@ async def test_what_is_left_is_told(autojump_clock: object) -> None:
             left = client.worker.assembly.rates.of(TENANT).left(internal(client), SEND)
             assert (left.name, left.remaining) == ("send", 18)
         assert (await world.workers["w1"].assembly.lending.levels(Scope(TENANT, by_key=True)))[0] == [500] * 6
+
+
+async def test_over_nodes_an_allowance_is_little_more_than_on_one(autojump_clock: object) -> None:
+    """Whoever spreads over three nodes: a burst each, once; in the long run a tenth more than is allowed."""
+    async with open_world("n1-w1", "n1-w2", "n2-w1", "n3-w1", policy=policy({"read": (10, 30)})) as world:
+        clients = [await greeted(world, "alice", worker) for worker in sorted(world.workers)]
+        answered = [await flood(client, 60) for client in clients]
+        first = sum(len(answers) - len(refusals(answers)) for answers in answered)
+        assert 3 * 30 <= first <= 3 * 30 + 6
+        passed, began = 0, trio.current_time()
+        while trio.current_time() - began < 300:
+            for client in clients:
+                answers = await flood(client, 10)
+                passed += len(answers) - len(refusals(answers))
+            await trio.sleep(0.5)
+        assert 300 * 10 * 0.9 <= passed <= 11 * 330, "of the windows of 30 s two are not whole"
+
+
+async def test_who_stays_on_one_node_never_meets_the_others(autojump_clock: object) -> None:
+    async with open_world("n1-w1", "n2-w1", policy=policy({"read": (10, 30)})) as world:
+        alice = await greeted(world, "alice", "n1-w1")
+        for _ in range(5):
+            assert 4 <= len(refusals(await flood(alice, 40))) <= 10, "a whole burst, after each pause, and what was borrowed and not used"
+            for _ in range(20):
+                await trio.sleep(0.11)
+                assert refusals(await flood(alice, 1)) == []
+            await trio.sleep(3.2)
+
+
+async def test_without_counters_each_node_has_its_own_limits(autojump_clock: object) -> None:
+    async with open_world("n1-w1", "n2-w1", policy=policy({"read": (10, 30)})) as world:
+        clients = [await greeted(world, "alice", worker) for worker in ("n1-w1", "n2-w1")]
+        for worker in world.workers.values():
+            worker.assembly.backend.counters.away = True  # type: ignore[attr-defined]
+        for client in clients:
+            assert len(refusals(await flood(client, 100))) >= 65
+        await trio.sleep(10)
+        for client in clients:
+            assert 25 <= 100 - len(refusals(await flood(client, 100))) <= 37

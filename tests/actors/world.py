@@ -98,7 +98,7 @@ class Worker:
                     errands=Errands(nursery), master=b"m" * 32, frame=lambda payload, text: payload, policy=world.policy, node=self.node)
                 self.connections = Connections(assembly.desk(self.authenticate), tree, self.name)
                 for task in (assembly.reader.run, assembly.reader.look, assembly.storer.run, assembly.deadlines.run, assembly.alarms.run,
-                             self.connections.beat):
+                             self.connections.beat, *((assembly.living.run, assembly.elsewhere.run) if self.node else ())):
                     nursery.start_soon(task)
                 for follower in assembly.followers:
                     nursery.start_soon(follower.run)
