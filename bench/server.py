@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 import urllib.request
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any
@@ -20,11 +21,13 @@ KEY = "caas_sk_dev"
 class Server:
     """`caas dev` on a free port, with limits off unless asked for. A context manager: leaving it stops the server.
 
-    `log` is the file that standard error goes to. Whoever shall run all workers on certain processors names these in `cores`.
+    `log` is the file that standard error goes to. Whoever shall run all workers on certain processors names these in `cores`. `settings` are
+    `CAAS_*`, on top of those of our own environment.
     """
 
-    def __init__(self, data: Path, *, workers: int, log: Path, cores: set[int] | None = None, limits: str = "off") -> None:
-        self.limits = limits
+    def __init__(self, data: Path, *, workers: int, log: Path, cores: set[int] | None = None, limits: str = "off", port: int = 0,
+                 settings: Mapping[str, str] | None = None) -> None:
+        self.limits, self._port, self._settings = limits, port, dict(settings or {})
         self.data, self.workers, self.log, self._cores = data, workers, log, cores
         self.base = ""
         self.start_s = 0.0
@@ -35,8 +38,9 @@ class Server:
         began = time.monotonic()
         self._errors = self.log.open("a")
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "caas", "dev", "--port", "0", "--data", str(self.data), "--workers", str(self.workers), "--limits", self.limits],
-            stdout=subprocess.PIPE, stderr=self._errors, text=True)
+            [sys.executable, "-m", "caas", "dev", "--port", str(self._port), "--data", str(self.data), "--workers", str(self.workers),
+             "--limits", self.limits],
+            stdout=subprocess.PIPE, stderr=self._errors, text=True, env={**os.environ, **self._settings})
         if self._cores:
             os.sched_setaffinity(self._process.pid, self._cores)  # before it has children: they inherit it
         try:

@@ -13,6 +13,7 @@ app.command("caas.keys:app", name="keys", help="An application's secret keys, an
 app.command("caas.tokens:token", name="token", help="Print a user token and a refresh token, to try things out.")
 app.command("caas.chat:chat", name="chat", help="Chat in the terminal, as a user: beside `caas dev`, or with the secret key of an application.")
 app.command("caas.doctor:doctor", name="doctor", help="Look whether everything here is fit to serve, and say what to mend.")
+app.command("caas.move:move", name="move", help="Move a set-up from one machine to a cluster, or back: ids, seqs and clients stay.")
 app.command("bench.face:bench", name="bench", help="Put load on a set-up, and show how late deliveries and answers are.")
 
 

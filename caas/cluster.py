@@ -1,17 +1,24 @@
 """The cluster backend, as the configuration names it."""
 
+import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+
+from redis.exceptions import RedisError
 
 from caas.assembly import World
 from caas.config import Config
 from services.catalogue import KINDS
 from storage.cluster.backend import ClusterBackend, Engines, Node, open_cluster
 from storage.cluster.bus import WHO_BYTES
+from storage.cluster.counters import living as counted
 from storage.cluster.kafka import Kafka
+from storage.cluster.redis import make_client
 from storage.cluster.registry import register
 from storage.failing import Unfit
+
+_log = logging.getLogger("caas")
 
 
 def engines_of(config: Config) -> Engines:
@@ -44,3 +51,12 @@ async def open_configured(config: Config, world: World, setup: str) -> AsyncIter
         yield backend
 
 
+def living(config: Config, now_ms: int) -> list[str]:
+    """The workers of all nodes that say they live. Nobody where Redis is away: nothing else says it."""
+    engines = engines_of(config)
+    with make_client(engines.redis) as client:
+        try:
+            return counted(client, engines.database, now_ms)
+        except RedisError as error:
+            _log.warning("Redis does not say whether nodes still run: %s", error)
+            return []

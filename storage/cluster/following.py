@@ -264,7 +264,7 @@ async def reach(admin: AdminClient, topic: str, partitions: Iterable[int]) -> di
     until = trio.current_time() + ANSWER_S
     while wanted:
         try:
-            return await trio.to_thread.run_sync(_reach, admin, wanted, abandon_on_cancel=True)
+            return await trio.to_thread.run_sync(reach_now, admin, wanted, abandon_on_cancel=True)
         except (KafkaException, TimeoutError) as error:  # a partition that has just been made, or changes its leader, says so for a moment
             if trio.current_time() > until:
                 raise StorageAway(f"Kafka does not say how far the log reaches: {error}") from error
@@ -272,7 +272,8 @@ async def reach(admin: AdminClient, topic: str, partitions: Iterable[int]) -> di
     return {}
 
 
-def _reach(admin: AdminClient, wanted: Sequence[TopicPartition]) -> dict[int, Reach]:
+def reach_now(admin: AdminClient, wanted: Sequence[TopicPartition]) -> dict[int, Reach]:
+    """The same, asked once. Blocks. Raises KafkaException, TimeoutError."""
     asked = [admin.list_offsets(dict.fromkeys(wanted, spec), request_timeout=ANSWER_S) for spec in _ENDS]
     lows, highs = [{each.partition: future.result(ANSWER_S + 1).offset for each, future in futures.items()} for futures in asked]
     return {partition: Reach(low, highs[partition]) for partition, low in lows.items()}

@@ -98,7 +98,7 @@ class Client:
     """
 
     def __init__(self, base: str, user: str, token: str, conversations: Sequence[str], history: History, seed: int, pace_s: float = 0.1, *,
-                 owner: bool = False) -> None:
+                 owner: bool = False, longest_wait_s: float = 30.0) -> None:
         self.name, self.user, self.history, self.surprises = f"{user}/1", user, history, list[str]()
         self.lanes = {conversation: Lane(conversation) for conversation in conversations}
         self.last: dict[str, tuple[int, int]] = {}
@@ -111,6 +111,7 @@ class Client:
         for lane in self.lanes.values():
             lane.acts = Acts(user, lane.conversation, self._chance, owner=owner)
         self._failures = 0
+        self._longest_wait_s = longest_wait_s
         self._count = 0
 
     async def run(self) -> None:
@@ -120,7 +121,7 @@ class Client:
             if 4500 <= code < 5000:
                 self.surprises.append(f"{self.name} was closed with {code}")
                 return
-            pause_s = self._chance.uniform(0, min(30.0, 0.25 * 2**self._failures))
+            pause_s = self._chance.uniform(0, min(self._longest_wait_s, 0.25 * 2**self._failures))
             self._failures += 1
             self.doing = f"waits {pause_s:.2f} s after {code}, {self._failures} failures"
             await trio.sleep(pause_s)
