@@ -1,14 +1,15 @@
 """Bytes to commands, and replies and pushes to bytes: the one place that knows msgpack and its JSON twin.
 
 What a frame may hold is checked before it is decoded: depth, how many items, no bytes or extension types, no integer from 2**53
-on, no float that is no number (the twin could not tell of it). A frame of plain commands passes one look by C (`_plain`); anything
-unusual is walked token by token (`protocol/scan.py`).
+on, no float that is no number (the twin could not tell of it). A frame of flat commands is decoded and found to be flat in one go
+(`_flat`); one without such bytes passes a look by C; anything else is walked token by token (`protocol/scan.py`).
 """
 
 import re
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import msgspec
+from msgspec import Meta
 
 from protocol import limits
 from protocol.errors import Refused
@@ -29,6 +30,22 @@ _PATH = re.compile(r" - at `(?:key in )?\$\.?([^`]*)`")
 _NESTED = re.compile(r"\[(\d+)\]")
 
 
+_Whole = Annotated[int, Meta(ge=-limits.LARGEST_INTEGER, le=limits.LARGEST_INTEGER)]
+_FLAT_MOST = limits.ITEMS
+"""Bytes: so small a frame cannot hold more than ITEMS."""
+
+
+class _Flat(msgspec.Struct, forbid_unknown_fields=True, gc=False):
+    """A command as nearly all are: nothing inside `p` but texts, whole numbers, yes and no."""
+
+    m: str
+    i: Annotated[int, Meta(ge=1, le=limits.LARGEST_REQUEST)] = 0
+    p: dict[str, str | bool | _Whole | list[str] | None] = {}
+
+
+_flat = msgspec.msgpack.Decoder(_Flat | list[_Flat]).decode
+
+
 class BadFrame(Exception):
     """Not decodable, or no command in it: the connection is closed with 4500, and nothing of the frame takes effect."""
 
@@ -44,6 +61,16 @@ class Command(NamedTuple):
 
 def decode_commands(payload: bytes, *, text: bool) -> list[Command]:
     """The commands of one frame, 1 to 64. Raises BadFrame."""
+    if not text and len(payload) <= _FLAT_MOST:
+        try:
+            flat = _flat(payload)
+        except (msgspec.DecodeError, UnicodeDecodeError):  # what is wrong, or merely not flat, is found below
+            pass
+        else:
+            if type(flat) is not list:
+                return [Command(flat.i, flat.m, flat.p)]
+            if 1 <= len(flat) <= limits.BATCH:
+                return [Command(one.i, one.m, one.p) for one in flat]
     try:
         findings, value = _read_json(payload) if text else _read_msgpack(payload)
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError, ValueError) as error:
