@@ -1,7 +1,6 @@
 """A room's desk: what waits to be appended, and the one record that is on its way. No waiting, no I/O."""
 
 from collections import deque
-from collections.abc import Callable
 from typing import Any
 
 from actors.lazily import NOTHING
@@ -10,41 +9,24 @@ from services.acts import Act, Verdict
 from services.checking import conflict, refusal
 from services.deciding import Outcome
 from storage.ports.entry import Entry
+from supervisor import Later
 
 MOST_COMMANDS, MOST_BYTES = 256, 256 * 1024
 MOST_WAITING = 4_096
 TRIES = 3
 NOT_NOW = Refused("unavailable", "The log is not answering right now: send it again in a moment.")
 
-Settle = Callable[[Verdict | None, Exception | None], None]
 
+class Waiting(Later):
+    """A command at the desk, until it is answered with its Verdict, or fails with why not: only the first answer counts."""
 
-class Waiting:
-    """A command at the desk, until it is answered."""
+    __slots__ = ("act", "checked", "since", "tries")
 
-    __slots__ = ("act", "checked", "settle", "since", "tries")
-
-    def __init__(self, act: Act, settle: Settle, since: float) -> None:
-        self.act, self.settle, self.since = act, settle, since
+    def __init__(self, act: Act, since: float) -> None:
+        super().__init__()
+        self.act, self.since = act, since
         self.tries = 0
         self.checked: int | None = None  # the seq at which storage was asked about its id, if it was
-
-    def answer(self, verdict: Verdict) -> None:
-        """Its verdict."""
-        self._say(verdict, None)
-
-    def refuse(self, refused: Exception) -> None:
-        """No, and why."""
-        self._say(None, refused)
-
-    @property
-    def answered(self) -> bool:
-        """Whether it has its answer."""
-        return self.settle is _heard
-
-    def _say(self, verdict: Verdict | None, refused: Exception | None) -> None:
-        settle, self.settle = self.settle, _heard
-        settle(verdict, refused)
 
 
 class Riding:
@@ -63,34 +45,45 @@ class Riding:
         if outcome.what in ("ok", "duplicate"):
             waiting.answer(Verdict(outcome.seq, outcome.n, outcome.at, duplicate=outcome.what == "duplicate"))
         elif outcome.what == "stale":
-            if waiting.answered:  # it has been told `timeout`: it comes again by itself, or not at all
+            if waiting.settled:  # it has been told `timeout`: it comes again by itself, or not at all
                 return True
             waiting.tries += 1
             if waiting.tries < TRIES:
                 return False
-            waiting.refuse(NOT_NOW)
+            waiting.fail(NOT_NOW)
         else:
-            waiting.refuse(conflict(self.entry.kind) if outcome.what == "conflict" else refusal(outcome.code, self.entry.kind))
+            waiting.fail(conflict(self.entry.kind) if outcome.what == "conflict" else refusal(outcome.code, self.entry.kind))
         return True
 
 
 class Flight:
     """One record on its way: appended once, answered when the log has acknowledged it *and* given it back."""
 
-    __slots__ = ("acknowledged", "number", "overdue", "riding")
+    __slots__ = ("acknowledged", "number", "overdue", "riding", "undecided")
 
     def __init__(self, number: int, riding: dict[bytes, Riding]) -> None:
         self.number, self.riding = number, riding  # by the bytes that were appended: no two are alike
+        self.undecided = len(riding)  # commands that have no verdict yet
         self.acknowledged = self.overdue = False
+
+    @property
+    def oldest(self) -> float:
+        """When the first of it came: they stand in the order in which they came."""
+        return next(iter(self.riding.values())).waiting.since
 
     def came(self) -> list[float]:
         """When those came that have no answer yet."""
-        return [riding.waiting.since for riding in self.riding.values() if not riding.waiting.answered]
+        return [riding.waiting.since for riding in self.riding.values() if not riding.waiting.settled]
+
+    def decided(self, riding: Riding, outcome: Outcome) -> None:
+        """A command of it has been read back."""
+        riding.outcome = outcome
+        self.undecided -= 1
 
     @property
     def complete(self) -> bool:
         """Whether every command of it has its verdict, and the log its own."""
-        return self.acknowledged and all(riding.outcome is not None for riding in self.riding.values())
+        return self.acknowledged and not self.undecided
 
 
 class Desk:
@@ -111,10 +104,6 @@ class Desk:
         """Answer everybody: those on their way may yet land."""
         flight, self.flight = self.flight, None
         for riding in flight.riding.values() if flight else ():
-            riding.waiting.refuse(flying)
+            riding.waiting.fail(flying)
         while self.queue:
-            self.queue.popleft().refuse(queued)
-
-
-def _heard(verdict: Verdict | None, refused: Exception | None) -> None:
-    """Every command is answered once; what comes after is for nobody."""
+            self.queue.popleft().fail(queued)

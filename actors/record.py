@@ -38,7 +38,7 @@ def build(house: House, key: Key, fold: Fold, desk: Desk, stored: Place, looked_
         try:
             checked = check(fold, house.kinds, waiting.act, ahead, stored, looked_up)
         except Refused as refused:
-            desk.queue.popleft().refuse(refused)
+            desk.queue.popleft().fail(refused)
             continue
         if checked.what == ANSWER and checked.verdict is not None:
             desk.queue.popleft().answer(checked.verdict)
@@ -51,7 +51,7 @@ def build(house: House, key: Key, fold: Fold, desk: Desk, stored: Place, looked_
             if not blocks.known:
                 return Built(riding, needs=blocks.read)
             if blocks.closed:
-                desk.queue.popleft().refuse(refusal("blocked", waiting.act.kind))
+                desk.queue.popleft().fail(refusal("blocked", waiting.act.kind))
                 continue
         ridden = _ride(house, key, fold, waiting, checked.act)
         if ridden is None:

@@ -229,17 +229,16 @@ class Room(Actor[Message]):
     # Appending.
 
     def _submit(self, message: Submit) -> Later:
-        later = Later()
-        desk = self._desk
-        if (desk.flight is not None and desk.flight.overdue) or self.house.storer.behind(self._partition):
-            later.fail(NOT_NOW)
+        desk, now = self._desk, trio.current_time()
+        waiting = Waiting(message.act, now)
+        if (desk.flight is not None and desk.flight.overdue) or self.house.storer.behind(self._partition, now):
+            waiting.fail(NOT_NOW)
         elif len(desk.queue) >= MOST_WAITING:
-            later.fail(TOO_MANY)
+            waiting.fail(TOO_MANY)
         else:
             desk.queue = begun(desk.queue)
-            settle = lambda verdict, refused: later.fail(refused) if refused else later.answer(verdict)  # noqa: E731
-            desk.queue.append(Waiting(message.act, settle, trio.current_time()))
-        return later
+            desk.queue.append(waiting)
+        return waiting
 
     def _depart(self, fold: Fold) -> None:
         """Make a record of what waits, and append it."""
@@ -248,7 +247,7 @@ class Room(Actor[Message]):
         if built.riding:
             self._looked.clear()
             flight = self._desk.flight = Flight(house.next_flight(), built.riding)
-            house.deadlines.left(flight.number, self.ref, min(flight.came()))
+            house.deadlines.left(flight.number, self.ref, flight.oldest)
             record = Record(self._partition, self.key.tenant, self.key.conversation, tuple(built.riding))
             house.log.append(record, partial(self._say_appended, flight.number))
         elif built.look:
@@ -258,7 +257,12 @@ class Room(Actor[Message]):
             self._errand(built.needs, lambda _, error: KeysReady(error))
 
     def _say_appended(self, number: int, error: StorageError | None) -> None:
-        self._message(Appended(number, error))
+        """The log's word. Mostly it comes just before what was appended is read back, and then there is nothing to do until that is."""
+        flight = self._desk.flight
+        if error is None and flight is not None and flight.number == number and flight.undecided:
+            flight.acknowledged = True
+        else:
+            self._message(Appended(number, error))
 
     def _appended(self, message: Appended) -> None:
         flight = self._desk.flight
@@ -271,7 +275,7 @@ class Room(Actor[Message]):
         self._desk.flight = None
         said = TIMEOUT if isinstance(message.error, OutcomeUnknown) else FULL if isinstance(message.error, StorageFull) else NOT_NOW
         for riding in flight.riding.values():
-            riding.waiting.refuse(said)
+            riding.waiting.fail(said)
 
     def _land(self) -> None:
         """When all of a record is acknowledged and read back: answer, each by the verdict of its own append."""
@@ -293,7 +297,7 @@ class Room(Actor[Message]):
         before = trio.current_time() - VERDICT_WITHIN_S
         for riding in flight.riding.values():
             if riding.waiting.since <= before:
-                riding.waiting.refuse(TIMEOUT)
+                riding.waiting.fail(TIMEOUT)
         if left := flight.came():
             self.house.deadlines.waited(number, self.ref, min(left))
 
@@ -306,9 +310,9 @@ class Room(Actor[Message]):
             return
         flight.overdue = True
         for riding in flight.riding.values():
-            riding.waiting.refuse(TIMEOUT)
+            riding.waiting.fail(TIMEOUT)
         while self._desk.queue:
-            self._desk.queue.popleft().refuse(NOT_NOW)
+            self._desk.queue.popleft().fail(NOT_NOW)
 
     # Old ids.
 
@@ -324,14 +328,14 @@ class Room(Actor[Message]):
             return
         waiting = self._desk.queue[0]
         if message.error is not None:
-            self._desk.queue.popleft().refuse(NOT_NOW)
+            self._desk.queue.popleft().fail(NOT_NOW)
         elif message.row is not None and message.op == waiting.act.op:
             self._desk.queue.popleft()
             first = decode_entry(message.row.data)
             if first.digest == waiting.act.digest:
                 waiting.answer(Verdict(message.row.seq, message.row.n, first.at, duplicate=True))
             else:
-                waiting.refuse(conflict(waiting.act.kind))
+                waiting.fail(conflict(waiting.act.kind))
         else:
             self._looked[message.op] = message.row is not None
 
@@ -346,8 +350,8 @@ class Room(Actor[Message]):
             riding = flight.riding.get(row.data) if flight else None
             entry = riding.entry if riding else decode_entry(row.data)
             outcome = fold.apply(entry, row.place)
-            if riding:
-                riding.outcome = outcome
+            if riding and flight:
+                flight.decided(riding, outcome)
             self._applied(fold, row, entry, outcome, riding.plain if riding else None)
             if riding and outcome.what == "ok" and outcome.n:
                 self._ephemeral.said(entry, outcome, riding.plain)
@@ -400,7 +404,7 @@ class Room(Actor[Message]):
         if self._waits_for == "key":
             self._waits_for = ""
             if message.error is not None and self._desk.queue:
-                self._desk.queue.popleft().refuse(NOT_NOW)
+                self._desk.queue.popleft().fail(NOT_NOW)
         if self._untold and message.error is not None:
             return self._fetch_key(self._untold[0][0], AGAIN_S * 10)
         self._tell()

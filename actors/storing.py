@@ -168,12 +168,12 @@ class Storer:
         if self._quiet or self._known >= GATHER:
             self._wanted.set()
 
-    def behind(self, partition: int) -> bool:
-        """Whether storing lags so far that sends there are refused."""
+    def behind(self, partition: int, now: float) -> bool:
+        """Whether storing lags so far, now, that sends there are refused."""
         queue = self._queues.get(partition)
         if queue is None or not queue.slots:
             return False
-        return queue.bytes > BEHIND_BYTES or trio.current_time() - queue.slots[0].since > BEHIND_S
+        return queue.bytes > BEHIND_BYTES or now - queue.slots[0].since > BEHIND_S
 
     def waiting(self) -> int:
         """How many rows have been read and are not stored."""

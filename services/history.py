@@ -65,7 +65,11 @@ class Passage(NamedTuple):
 
 def sealed_for(tenant: str, conversation: str, op: bytes) -> bytes:
     """What a body is bound to, tenant, conversation and act: it opens nowhere else."""
-    return _place(tenant, conversation) + joined(op.hex())
+    return _place(tenant, conversation) + _SIZE_OF_AN_ACT + op.hex().encode()
+
+
+_SIZE_OF_AN_ACT = (32).to_bytes(4, "big")
+"""As `joined` puts it in front."""
 
 
 @lru_cache(maxsize=100_000)

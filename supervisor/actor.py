@@ -63,6 +63,7 @@ class Actor(Generic[M]):
     keeps_task: ClassVar[bool] = False
     has_start: ClassVar[bool] = False
     has_stop: ClassVar[bool] = False
+    settles: ClassVar[bool] = False
     takes_turns: ClassVar[bool] = True
     """Whether it never waits, so that its messages can be handled in turns (supervisor/crew.py)."""
 
@@ -75,6 +76,7 @@ class Actor(Generic[M]):
         cls.keeps_task = cls.run is not Actor.run
         cls.has_start = cls.started is not Actor.started
         cls.has_stop = cls.stopped is not Actor.stopped
+        cls.settles = cls.settled is not Actor.settled
         cls.takes_turns = not (cls.receives_async or cls.keeps_task or cls.has_start)
 
     async def started(self) -> None:

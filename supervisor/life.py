@@ -195,13 +195,15 @@ class Life(Mailbox):
 
     def turn(self, now: float) -> bool:
         """What is in the mailbox, up to BATCH messages, without a task of its own; True: there is more."""
-        if self.queue is None or self.exit is not None:  # cancelled before its turn came
+        queue = self.queue
+        if queue is None or self.exit is not None:  # cancelled before its turn came
             return False
-        self.opened = True
-        if self._open_event is not None:
-            self._open_event.set()
+        if not self.opened:
+            self.opened = True
+            if self._open_event is not None:
+                self._open_event.set()
         try:
-            if self._handle_some(self.queue):
+            if self._handle_some(queue):
                 return True
         except MemoryError:
             self.crashed = True
@@ -215,33 +217,32 @@ class Life(Mailbox):
         return False
 
     def _handle_some(self, queue: deque[Envelope]) -> bool:
-        handle, count = self.actor.receive, 0
-        while queue and self.exit is None:
-            self._handle_one(handle, *queue.popleft())
+        actor, count = self.actor, 0
+        handle = actor.receive
+        while queue and self.exit is None and count < BATCH:
+            message, reply = queue.popleft()
+            try:
+                result = handle(message)
+            except actor.refusals as error:
+                if reply is not None:
+                    deliver(reply, None, error)
+            except BaseException as error:
+                self._blame(message, reply, error)
+                raise
+            else:
+                if isinstance(result, Later):
+                    self._defer(result, reply)
+                elif reply is not None:
+                    deliver(reply, result, None)
             if self.waiters:
                 self.admit(queue)
             count += 1
-            if count >= BATCH:
-                break
         self.processed += count
-        if self.exit is None:
-            self.actor.settled()
+        if self.exit is not None:
+            return False
+        if actor.settles:
+            actor.settled()
         return bool(queue) and self.exit is None
-
-    def _handle_one(self, handle: Callable[[Any], Any], message: object, reply: Reply | None) -> None:
-        try:
-            result = handle(message)
-        except self.actor.refusals as error:
-            if reply is not None:
-                deliver(reply, None, error)
-        except BaseException as error:
-            self._blame(message, reply, error)
-            raise
-        else:
-            if type(result) is Later:
-                self._defer(result, reply)
-            elif reply is not None:
-                deliver(reply, result, None)
 
     def _end_turn(self, exit: Exit) -> None:
         self._end(exit)
@@ -312,7 +313,7 @@ class Life(Mailbox):
                 self._blame(message, reply, error)
                 raise
             else:
-                if type(result) is Later:
+                if isinstance(result, Later):
                     self._defer(result, reply)
                 elif reply is not None:
                     deliver(reply, result, None)

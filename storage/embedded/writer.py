@@ -83,7 +83,8 @@ class Writer:
 
     def wake(self) -> None:
         """Something waits."""
-        self._news.set()
+        if not self._news.is_set():  # setting it takes a lock, and tells nobody anything when it is set
+            self._news.set()
 
     def switch(self, switch: Switch) -> None:
         """Follow other partitions from the next round on."""

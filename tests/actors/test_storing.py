@@ -142,17 +142,17 @@ async def test_storing_that_lags_30_s_or_64_mb_holds_senders_back_until_it_has_c
         desk.store.away = True
         await tell(desk, 1)
         await trio.sleep(29)
-        assert not desk.storer.behind(PARTITION)
+        assert not desk.storer.behind(PARTITION, trio.current_time())
         await trio.sleep(2)
-        assert desk.storer.behind(PARTITION)
+        assert desk.storer.behind(PARTITION, trio.current_time())
         desk.store.away = False
         await trio.sleep(2)
-        assert not desk.storer.behind(PARTITION)
+        assert not desk.storer.behind(PARTITION, trio.current_time())
         desk.store.away = True
         large = entry(2, kind="user.connected", body=bytes(BEHIND_BYTES))
         await append(desk.backend.log, record(2)._replace(entries=[large]))
         await trio.sleep(0.01)
-        assert desk.storer.behind(PARTITION)
+        assert desk.storer.behind(PARTITION, trio.current_time())
 
 
 async def test_what_no_room_decides_storing_folds_by_itself_whatever_the_tail_had_to_drop(autojump_clock: object) -> None:
