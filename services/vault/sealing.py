@@ -8,7 +8,7 @@ conversation or another act does not open.
 
 from typing import Final
 
-from nacl._sodium import ffi, lib
+from nacl._sodium import ffi, lib  # type: ignore[import-not-found]
 from nacl.bindings import crypto_aead_xchacha20poly1305_ietf_decrypt as _decrypt
 from nacl.exceptions import CryptoError
 
@@ -35,7 +35,7 @@ def seal(key: bytes, aad: bytes, plain: bytes, nonce: bytes) -> bytes:
     sealed = _new("unsigned char[]", size + _TAG_SIZE)
     # The call that nacl.bindings makes too, without what it checks besides: 1.7 us in place of 5.1, for every message.
     _encrypt(sealed, _NULL, plain, size, aad, len(aad), _NULL, nonce, key)
-    return _FORMAT + nonce + _buffer(sealed)[:]
+    return b"%b%b%b" % (_FORMAT, nonce, _buffer(sealed))
 
 
 def open_sealed(key: bytes, aad: bytes, sealed: bytes) -> bytes:

@@ -52,7 +52,9 @@ async def test_the_write_ahead_log_begins_anew_under_load(tmp_path: Path) -> Non
     sizes: list[int] = []
     async with open_embedded(tmp_path, bounds=SMALL) as backend:
         for _ in range(200):
-            assert await append(backend.log, *[large()] * 5) == [None] * 5
+            with trio.fail_after(30):
+                while await append(backend.log, *[large()] * 5) != [None] * 5:  # a machine that is busy with others may have to refuse some
+                    await trio.sleep(0.01)
             sizes.append(Folder(tmp_path).wal_bytes())
     assert sum(after < before for before, after in pairwise(sizes)) >= 3, "it was cut back again and again"
     assert max(sizes) < SMALL.wal_most
