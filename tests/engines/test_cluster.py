@@ -117,7 +117,7 @@ def test_a_pid_that_was_given_anew_is_nobody_of_ours() -> None:
 def test_a_process_that_has_ended_and_waits_for_its_parent_is_gone() -> None:
     process = subprocess.Popen(["sleep", "60"])
     life = life_of(process.pid)
-    assert life.state in "SR"
+    assert life.state != ""
     process.kill()
     os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
     assert life.state == ""
