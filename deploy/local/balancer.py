@@ -11,7 +11,7 @@ from deploy.local.member import Member
 from deploy.local.packages import HERE, program
 from deploy.local.ports import free_ports
 
-SOURCE = "127.0.0.2"
+SOURCE = "127.7.7.7"
 """Where it speaks from to the nodes, so that they can tell its connections from those that come without it."""
 _SERVER = '    server node-{number} "${{NODE_{number}}}" check\n'
 _ASK_S = 2.0
