@@ -4,7 +4,7 @@ BIN := .venv/bin
 STAMP := .venv/.set-up
 NODE := tests/journeys/node_modules/.package-lock.json
 
-.PHONY: help setup run test check format generated docs-page cluster cluster-status cluster-stop cluster-logs bench bench-full bench-show bench-build bench-peers lock clean
+.PHONY: help setup run test check format generated docs-page cluster cluster-status cluster-stop cluster-logs bench bench-full bench-show bench-build bench-peers lock clean model
 
 help: ## what there is to type
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -66,6 +66,9 @@ bench-build: $(STAMP) ## the load generator and the C loop, compiled with cc
 
 bench-peers: $(STAMP) ## others' servers to compare with, as far as npm, pip and Go are here
 	$(BIN)/python -m bench.peers.install
+
+model: $(STAMP) ## check the model of the log to the end with spin: hours; the test runs a minute of it
+	$(BIN)/python -m scripts.check_model
 
 lock: $(STAMP) ## write the locks anew
 	$(BIN)/uv pip compile --quiet --generate-hashes --no-header --no-annotate --no-emit-index-url --universal --python-version 3.11 pyproject.toml -o requirements.txt

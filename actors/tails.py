@@ -47,10 +47,13 @@ class Tails:
         """Rows up to this place are known to come: the tail is whole when they have."""
         self._tails[partition].whole_at = whole_at
 
-    def whole(self, partition: int) -> bool:
-        """Whether it has all that was in the log when this worker began to follow. KeyError when the partition is not followed."""
+    def whole(self, partition: int, stored: Place | None = None) -> bool:
+        """Whether it has all that was in the log when this worker began to follow, beyond what is stored: up to `stored`, or as last seen.
+
+        KeyError when the partition is not followed.
+        """
         tail = self._tails[partition]
-        return tail.whole_at <= max(tail.read, tail.stored)
+        return tail.whole_at <= max(tail.read, tail.stored if stored is None else stored)
 
     def end(self, partition: int) -> None:
         """Follow it no more."""

@@ -39,8 +39,9 @@ def reaches(tails: Tails, partition: int, read: Read) -> bool:
     """Whether the tail goes back to what was read, and on to what was in the log when the partition came to this worker.
 
     If not, storage must come further first, or the reader: a room that woke earlier would deny what its predecessor has acknowledged.
+    What was stored since then does not count: it is neither in what was read nor in the tail (found by docs/model).
     """
-    return tails.begins(partition) <= read.loaded.stored and tails.whole(partition)
+    return tails.begins(partition) <= read.loaded.stored and tails.whole(partition, read.loaded.stored)
 
 
 def catch_up(tails: Tails, partition: int, key: Key, fold: Fold, applied: OnEntry) -> None:

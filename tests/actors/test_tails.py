@@ -51,6 +51,18 @@ def test_what_others_have_stored_meanwhile_need_not_come() -> None:
     assert tails.whole(3)
 
 
+def test_what_was_stored_after_a_room_has_read_does_not_make_it_whole() -> None:
+    """It is in neither: neither in what was read, nor in the tail that has not got so far."""
+    tails = Tails()
+    tails.begin(3, Place(1, 1), whole_at=Place(1, 2))
+    read = Read(Fold(PARTS), Loaded(Place(1, 1), None, (), ()))
+    tails.settle(3, Place(1, 2))
+    assert not reaches(tails, 3, read)
+    assert reaches(tails, 3, Read(Fold(PARTS), Loaded(Place(1, 2), None, (), ())))
+    tails.add(row(2))
+    assert reaches(tails, 3, read)
+
+
 async def test_a_partition_taken_on_is_whole_when_the_reader_has_read_what_was_there() -> None:
     store = Store()
     async with open_memory(store) as before, open_memory(store) as after:
