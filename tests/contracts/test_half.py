@@ -1,4 +1,4 @@
-"""The rules of documents, stored entries and counters, on a real MongoDB and a real Redis; the log itself in memory."""
+"""The rules of documents and counters, on a real MongoDB and a real Redis; those of the log are put to the whole cluster (test_cluster.py)."""
 
 from collections.abc import Iterator
 
@@ -6,12 +6,12 @@ import pytest
 
 from deploy.local.engines import Mongo, Redis
 from storage.memory import Store
-from tests.contracts import counters_rules, documents_rules, log_rules
+from tests.contracts import counters_rules, documents_rules
 from tests.contracts.data import Data
 from tests.contracts.test_contracts import Rule, rules_of
 from tests.storage.halves import drop, fresh, open_half
 
-RULES = [rule for module in (log_rules, documents_rules, counters_rules) for rule in rules_of(module)]
+RULES = [rule for module in (documents_rules, counters_rules) for rule in rules_of(module)]
 
 
 @pytest.fixture
