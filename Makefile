@@ -1,5 +1,7 @@
 # Everything runs in .venv, which `setup` makes and keeps; each target sees to it by itself.
 PYTHON ?= python3
+# Processes that share the tests: much of what they do is waiting.
+PROCESSES ?= 2
 BIN := .venv/bin
 STAMP := .venv/.set-up
 NODE := tests/journeys/node_modules/.package-lock.json
@@ -36,7 +38,7 @@ cluster-logs: $(STAMP) ## what they say, until Ctrl-C
 	@$(BIN)/python -m deploy.local logs
 
 test: setup ## all tests; what needs a program that is not here says so
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n $(PROCESSES) --dist loadgroup
 
 check: $(STAMP) ## style, types, and who imports whom
 	$(BIN)/ruff check .

@@ -4,7 +4,7 @@ One of each a test run, with one member, started when the first test names it. A
 Tests that kill members start three of their own: `async with engines.kafka(tmp_path, brokers=3)`, inside `needing()`.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -13,6 +13,20 @@ import trio
 
 from deploy.local.engines import Engine, Kafka, Mongo, Redis, Registry
 from tests.engines.needing import needing
+
+
+ENGINES = {"kafka", "mongo", "redis", "registry"}
+SHARING = {"bench", "fuzz", "journeys", "sdk", "wire"}
+"""Folders whose tests share a server."""
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: Sequence[pytest.Item]) -> None:
+    """Where several processes share the tests, those that share a server stay together, and so do those of a file."""
+    for item in items:
+        folders = item.path.parent.relative_to(config.rootpath).parts
+        sharing = next((folder for folder in folders if folder in SHARING), None)
+        group = "engines" if ENGINES & set(getattr(item, "fixturenames", ())) else sharing or str(item.path)
+        item.add_marker(pytest.mark.xdist_group(group))
 
 
 def _running(make: Callable[[], Engine]) -> Iterator[Engine]:
