@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from actors.lazily import NOTHING, begun
 from services.acts import Asked
 
 Start = Callable[[Any, Asked | Awaitable[Any]], None]
@@ -20,7 +21,7 @@ class Lane:
 
     def __init__(self) -> None:
         self.acts, self.alone = 0, False
-        self.waiting: deque[tuple[Any, Asked | Awaitable[Any]]] = deque()
+        self.waiting: deque[tuple[Any, Asked | Awaitable[Any]]] = NOTHING
 
     @property
     def empty(self) -> bool:
@@ -46,8 +47,11 @@ class Lanes:
         if not conversation:
             self._start(command, work)
             return
-        lane = self._lanes.setdefault(conversation, Lane())
+        lane = self._lanes.get(conversation)
+        if lane is None:
+            lane = self._lanes[conversation] = Lane()
         if lane.waiting or not lane.may(work):
+            lane.waiting = begun(lane.waiting)
             lane.waiting.append((command, work))
         else:
             self._begin(lane, command, work)

@@ -74,8 +74,12 @@ class Tails:
         tail = self._tails[row.partition]
         tail.read = row.place
         tail.rows.append(row)
-        tail.by_key.setdefault(Key(row.tenant, row.conversation), deque()).append(row)
-        self._bytes += _size(row)
+        key = Key(row.tenant, row.conversation)
+        rows = tail.by_key.get(key)
+        if rows is None:
+            rows = tail.by_key[key] = deque()
+        rows.append(row)
+        self._bytes += len(row.data) + _ROW_OVERHEAD
         while self._bytes > self._most:
             self._drop(next(tail for tail in self._tails.values() if tail.rows))
 

@@ -3,7 +3,7 @@
 from typing import Any
 
 from actors.ephemeral.notices import Notices
-from actors.ephemeral.part import Host, Part
+from actors.ephemeral.part import Host, Part, Quiet
 from actors.messages import Signal
 from services.deciding import Outcome
 from storage.ports.entry import Entry
@@ -13,11 +13,12 @@ from supervisor import Later
 class Inhabitants:
     """A room's parts, by name."""
 
-    __slots__ = ("_host", "_notices", "_parts")
+    __slots__ = ("_following", "_host", "_notices", "_parts")
 
     def __init__(self, host: Host) -> None:
         self._host = host
         self._parts: dict[str, Part] = {}
+        self._following: tuple[Part, ...] = ()  # those to whom an accepted entry means something
         self._notices: Notices | None = None
 
     def signal(self, signal: Signal) -> object:
@@ -29,6 +30,8 @@ class Inhabitants:
         part = self._parts.get(name)
         if part is None:
             part = self._parts[name] = self._host.house.ephemeral[name](self._host)
+            if getattr(type(part), "applied", None) is not Quiet.applied:
+                self._following += (part,)
         return part
 
     def needs_fold(self, signal: Signal) -> bool:
@@ -56,7 +59,7 @@ class Inhabitants:
 
     def applied(self, entry: Entry, outcome: Outcome) -> None:
         """The log has accepted an entry."""
-        for part in self._parts.values():
+        for part in self._following:
             part.applied(entry, outcome)
 
     def unheard(self) -> Later | None:
