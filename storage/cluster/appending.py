@@ -28,8 +28,9 @@ LANE_BYTES = 512 * 1024
 """Of one partition, on their way at once."""
 MOST_BYTES = 64 * 1024 * 1024
 """Of all lanes, waiting and on their way."""
-AWAY_AFTER_S = 10.0
-"""A partition that has not answered for so long is away: what comes is refused at once, until it answers."""
+AWAY_AFTER_S = 8.0
+"""A partition that has not answered for so long is away: what comes is refused at once, until it answers. Shorter than a command's own deadline,
+so that who has been told `timeout` once is told `unavailable` from then on."""
 EXPIRE_S = 8.0
 """What could not even leave by then is refused: surely not written. Shorter than a command's own deadline."""
 _POLL_S, _LOOK_S = 0.1, 0.25

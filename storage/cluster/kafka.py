@@ -18,6 +18,8 @@ ANSWER_S = 5.0
 """For questions that the brokers are asked (topics, offsets)."""
 GIVE_UP_MS = 120_000
 """An append that has no answer by then is given up: its outcome is unknown."""
+STILL_MS, NOTICED_MS = 5_000, 3_000
+"""A broker that stands still without falling is left after the first; that others lead by now is seen after the second."""
 RECORD_BYTES = 4 * 1024 * 1024
 """The largest record. A room's is of 256 KB and the entry that went over it."""
 
@@ -61,7 +63,7 @@ class Kafka(NamedTuple):
         return Producer(self._common() | {
             "enable.idempotence": True, "acks": "all", "max.in.flight.requests.per.connection": 5, "delivery.timeout.ms": GIVE_UP_MS,
             "linger.ms": self.linger_ms, "compression.type": "none", "message.max.bytes": RECORD_BYTES,
-            "queue.buffering.max.messages": 1_000_000, "queue.buffering.max.kbytes": 256 * 1024,
+            "queue.buffering.max.messages": 1_000_000, "queue.buffering.max.kbytes": 256 * 1024, "request.timeout.ms": STILL_MS,
         }, logger=_log)
 
     def bus_producer(self, most: int) -> Producer:
@@ -83,7 +85,8 @@ class Kafka(NamedTuple):
         return {
             **self.properties, "bootstrap.servers": self.bootstrap, "client.id": "caas",
             "socket.keepalive.enable": True, "socket.nagle.disable": True, "reconnect.backoff.ms": 20, "reconnect.backoff.max.ms": 1_000,
-            "retry.backoff.ms": 50, "topic.metadata.refresh.fast.interval.ms": 50,
+            "retry.backoff.ms": 50, "topic.metadata.refresh.fast.interval.ms": 50, "topic.metadata.refresh.interval.ms": NOTICED_MS,
+            "socket.timeout.ms": STILL_MS,
             "log.connection.close": False, "error_cb": _say,
         }
 

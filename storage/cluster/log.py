@@ -86,4 +86,4 @@ class ClusterLog:
     def stores(self, followed: Collection[int]) -> Collection[int]:
         """See the port."""
         ours = self._shares.ours
-        return [partition for partition in followed if partition in ours]
+        return followed if ours is None else [partition for partition in followed if partition in ours]

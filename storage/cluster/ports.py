@@ -35,6 +35,6 @@ class Shares(Protocol):
     """How storing is divided over the nodes."""
 
     @property
-    def ours(self) -> Collection[int]:
-        """The partitions that this node is to store just now."""
+    def ours(self) -> Collection[int] | None:
+        """The partitions that this node is to store just now; None while nobody has said: then all that it follows."""
         ...

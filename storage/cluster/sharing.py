@@ -29,12 +29,12 @@ _NAME = "storing"
 
 
 class Share:
-    """What this node stores, as one of its workers sees it. `ours` is empty until the group has said something."""
+    """What this node stores, as one of its workers sees it. Until the group has said something for the first time, everything."""
 
     def __init__(self, kafka: Kafka, topic: str, node: str, folder: Path) -> None:
         self._kafka, self._topic, self._node = kafka, topic, node
         self._lock, self._said = folder / f"{_NAME}.lock", folder / f"{_NAME}.json"
-        self.ours: Collection[int] = frozenset()
+        self.ours: Collection[int] | None = None
         self._member: _Member | None = None
 
     async def run(self) -> None:
@@ -54,12 +54,12 @@ class Share:
                     await trio.to_thread.run_sync(self._member.ended.wait, _CLOSE_S)
             os.close(descriptor)
 
-    def _read(self) -> Collection[int]:
+    def _read(self) -> Collection[int] | None:
         try:
             said = msgspec.json.decode(self._said.read_bytes(), type=dict[str, list[int]])
         except (OSError, msgspec.MsgspecError):
             return self.ours
-        return frozenset(said.get(self._topic, ()))
+        return frozenset(said[self._topic]) if self._topic in said else self.ours
 
 
 class _Member:
