@@ -80,7 +80,7 @@ class Living:
 
     async def _renew(self) -> None:
         now = trio.current_time()
-        if now - self._renewed_at < RENEW_S:
+        if now < self._renewed_at + RENEW_S:  # the very moment that `run` waits for, to the last bit
             return
         if now - self._renewed_at > LIVES_S:
             self._number += 1

@@ -29,8 +29,8 @@ Deliver = Callable[[Key, list[Row]], None]
 class Reader:
     """Follows the partitions of this worker."""
 
-    def __init__(self, log: FollowedLog, tails: Tails, storer: Storer, deliver: Deliver) -> None:
-        self._log, self._tails, self._storer, self._deliver = log, tails, storer, deliver
+    def __init__(self, log: FollowedLog, tails: Tails, storer: Storer, deliver: Deliver, knows: int = RULES) -> None:
+        self._log, self._tails, self._storer, self._deliver, self._knows = log, tails, storer, deliver, knows
         self._assigning = trio.Lock()
         self.damaged: set[int] = set()
         """Partitions that stopped at a record whose checksum does not fit."""
@@ -105,14 +105,15 @@ class Reader:
         if not intact(row.data):
             self._stop(row)
             return False
-        if rules_of(row.data) > RULES:
+        if rules_of(row.data) > self._knows:
             self._leave(row)
             return False
         return True
 
     def _leave(self, row: Row) -> None:
         """Every partition stops: what is behind this row would be decided otherwise than by those who can read it."""
-        _log.critical("partition %d holds rules %d, and this program knows up to %d: start a newer one", row.partition, rules_of(row.data), RULES)
+        _log.critical("partition %d holds rules %d, and this program knows up to %d: start a newer one", row.partition, rules_of(row.data),
+                      self._knows)
         self.outdated.set()
         self._end(self._held())
 

@@ -13,7 +13,7 @@ from actors.keys import Key
 from protocol.errors import Refused
 from services.acts import Act
 from services.checking import ANSWER, LOOK, WAIT, check, refusal
-from services.deciding import RULES, Fold
+from services.deciding import Fold
 from services.history import sealed_for
 from storage.ports.entry import Entry, Place, encode_entry
 
@@ -36,7 +36,7 @@ def build(house: House, key: Key, fold: Fold, desk: Desk, stored: Place, looked_
     while desk.queue and len(riding) < MOST_COMMANDS and size < MOST_BYTES:
         waiting = desk.queue[0]
         try:
-            checked = check(fold, house.kinds, waiting.act, ahead, stored, looked_up)
+            checked = check(fold, house.kinds, waiting.act, ahead, stored, looked_up, house.ruling.number)
         except Refused as refused:
             desk.queue.popleft().fail(refused)
             continue
@@ -71,6 +71,6 @@ def _ride(house: House, key: Key, fold: Fold, waiting: Waiting, act: Act) -> tup
     if sealed is None:
         return None
     checked = fold.seq if waiting.checked is None else min(waiting.checked, fold.seq)
-    entry = Entry(RULES, act.kind, key.tenant, key.conversation, act.actor, act.op, checked, house.clock.now_ms(),
+    entry = Entry(house.ruling.number, act.kind, key.tenant, key.conversation, act.actor, act.op, checked, house.clock.now_ms(),
                   house.next_append(), act.digest, sealed[0], act.facts, sealed[1])
     return encode_entry(entry), Riding(waiting, entry, act.body)

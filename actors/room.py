@@ -363,6 +363,7 @@ class Room(Actor[Message]):
         self.house.storer.decided(fold, row, entry, outcome)
         if outcome.what != "ok":
             return
+        self.house.agreement.applied(self.key, fold)
         stored, recent = self.house.tails.stored(self._partition), self._recent
         while recent and recent[0].place <= stored:
             recent.popleft()

@@ -6,6 +6,7 @@ from typing import Any, Protocol
 
 from actors.across import Across, signal_of
 from actors.addressees import Addressees
+from actors.agreement import Agreement
 from actors.alarms import Alarms
 from actors.deadlines import Deadlines
 from actors.dispatch import Dispatch
@@ -24,6 +25,7 @@ from actors.presences import Presences
 from actors.reader import FollowedLog, Reader
 from actors.room import Room
 from actors.router import Links, Ring, Router, key_of
+from actors.ruling import Ruling
 from actors.standing import Desk
 from actors.storing import Storer
 from actors.tails import Tails
@@ -37,8 +39,9 @@ from services.conversations.acting import Acting
 from services.conversations.follow import TellMembers
 from services.conversations.membership import Membership
 from services.conversations.service import Conversations
+from services.deciding import RULES
 from services.history import History
-from services.kinds import Touched, parts_of
+from services.kinds import Kinds, Touched, parts_of
 from services.lately import Lately
 from services.messages.changing import Changing
 from services.messages.current import Current
@@ -91,7 +94,8 @@ class Assembly:
     """One worker: rooms and what they stand on, services, connections' desk. Whoever makes it runs its tasks (`caas/wiring.py`)."""
 
     def __init__(self, *, me: str, boot: int, backend: Backend, world: World, links: Links, tree: Supervisor, errands: Errands, master: bytes,
-                 frame: Frame, crowd: Gather = OneByOne, policy: Policy | None = None, node: str = "") -> None:
+                 frame: Frame, crowd: Gather = OneByOne, policy: Policy | None = None, node: str = "", kinds: Kinds = KINDS,
+                 knows: int = RULES) -> None:
         """Without a policy there are no limits of rates, nor of a user's connections. `node`: its name among several; empty where there is
         one. `me` is a name that no worker of any node has."""
         self.me, self.backend, self.world, self.errands, self._links = me, backend, world, errands, links
@@ -99,9 +103,9 @@ class Assembly:
         self.across = Across(node, backend.bus)
         self.vault = Vault(backend.documents, world.rng, master)
         self.tenants = Tenants(self.vault.hash_key)
-        parts = parts_of(KINDS)
+        parts = parts_of(kinds, knows)
         self.tails, self.deadlines, self.alarms = Tails(), Deadlines(), Alarms()
-        self.storer = Storer(log, backend.documents, self.tails, parts, KINDS)
+        self.storer = Storer(log, backend.documents, self.tails, parts, kinds)
         self.rooms: Directory[Any] = Directory(tree, "rooms", self._room, fingerprint=op_of)
         self.tenant_actors: Directory[TenantMessage] = Directory(tree, "tenants", self._tenant)
         self._policy = policy
@@ -111,18 +115,31 @@ class Assembly:
         self.rates = self.lending.rates if self.lending is not None else None
         self.users = Users(backend.documents, self.router, self.tenants, world.clock, world.rng)
         self.token_keys = TokenKeys(backend.documents, world.clock, world.rng)
-        self.lately = Lately(backend.documents, KINDS)
-        self.history = History(self.router, log, self.lately, self.vault, KINDS, self.users)
+        self.lately = Lately(backend.documents, kinds)
+        self.history = History(self.router, log, self.lately, self.vault, kinds, self.users)
         self.fanout = Fanout(self.router, self.history, errands, frame, crowd)
         self.addressees = Addressees(frame)
         self.living = Living(f"{node}/{me}/{boot}", backend.counters, world.clock)
+        self.agreement = Agreement(self.across)
+        self.ruling = Ruling(knows, self.living if node else None, backend.counters, backend.documents, world.clock)
         self.elsewhere = Elsewhere(self.across, self.living, backend.counters, errands, world.clock, self.router.heard)
         self.presences = Presences(me, self.router, links, self.alarms, self.tenants, frame, self.elsewhere)
-        self.house = House(worker=me, across=self.across, log=log, documents=backend.documents, counters=backend.counters, kinds=KINDS, parts=parts,
+        self.house = House(worker=me, across=self.across, agreement=self.agreement, ruling=self.ruling, log=log, documents=backend.documents,
+                           counters=backend.counters, kinds=kinds, parts=parts,
                            vault=self.vault, clock=world.clock, rng=world.rng, errands=errands, boot=boot, tails=self.tails, storer=self.storer,
                            deadlines=self.deadlines, alarms=self.alarms, rooms=self.router, ephemeral=PARTS, presences=self.presences,
                            spread=Spreader(me, self.fanout, self.addressees, links.tell, lambda: self._workers, self.across))
-        self.reader = Reader(log, self.tails, self.storer, self._deliver)
+        self.reader = Reader(log, self.tails, self.storer, self._deliver, knows)
+        self._offer()
+        self.followers = self._make_followers()
+        self._workers: set[str] = set()
+        self._moved: set[int] = set()
+        self.storer.told.extend(self.followers)
+        self._cross()
+
+    def _offer(self) -> None:
+        """What people can do: the services, and the table of their commands."""
+        backend, world, log = self.backend, self.world, self.log
         acting = Acting(self.users, self.tenants, world.clock, world.ids)
         self.receipts = Receipts(self.router, backend.documents, log, self.users, self.tenants, world.clock)
         current = Current(self.router, self.history, self.users, self.tenants)
@@ -145,11 +162,6 @@ class Assembly:
             self.receipts,
         ))
         self.dispatch = Dispatch(self.table, self.router, self.tenants)
-        self.followers = self._make_followers()
-        self._workers: set[str] = set()
-        self._moved: set[int] = set()
-        self.storer.told.extend(self.followers)
-        self._cross()
 
     def desk(self, authenticate: Callable[[str], Awaitable[Authenticated]]) -> Desk:
         """What connections share."""

@@ -87,7 +87,8 @@ class Worker:
             Child("places", lambda: Background(assembly.reader.look)),
             Child("deadlines", lambda: Background(assembly.deadlines.run)),
             Child("alarms", lambda: Background(assembly.alarms.run)),
-            *((Child("living", lambda: Background(assembly.living.run)), Child("elsewhere", lambda: Background(assembly.elsewhere.run)))
+            *((Child("living", lambda: Background(assembly.living.run)), Child("elsewhere", lambda: Background(assembly.elsewhere.run)),
+               Child("rules", lambda: Background(assembly.ruling.run)))
               if assembly.across else ()),
             Child("link", lambda: Background(self.links.run)),
             Child("ring", lambda: Background(self._follow_ring)),
@@ -225,6 +226,11 @@ def measure(metrics: Metrics, worker: "Worker") -> None:
     metrics.level("caas_users_here", "Users with a connection, counted on each worker.", lambda: len(assembly.presences.here))
     metrics.level("caas_presences_watched", "Users whose presence somebody on the worker watches.", lambda: len(assembly.presences.watched))
     metrics.level("caas_storing_rows", "Entries read and not yet stored.", assembly.storer.waiting)
+    metrics.count("caas_folds_agreed_total", "Hashes of conversations that were the same on another node.", lambda: assembly.agreement.agreed)
+    metrics.count("caas_folds_differed_total", "Hashes that were not: never, if all is well.", lambda: assembly.agreement.differed)
+    metrics.count("caas_across_told_total", "Hints told to other nodes.", lambda: assembly.across.told)
+    metrics.count("caas_across_heard_total", "Hints heard from other nodes.", lambda: assembly.across.heard)
+    metrics.level("caas_partitions_stored", "Partitions that this node stores.", lambda: len(assembly.storer.stores))
     metrics.level("caas_damaged_partitions", "Partitions stopped at a damaged record.", lambda: len(assembly.reader.damaged))
 
 

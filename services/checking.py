@@ -26,9 +26,10 @@ class Checked(NamedTuple):
     op: bytes = b""
 
 
-def check(fold: Fold, kinds: Kinds, act: Act, ahead: Collection[bytes], stored: Place, looked_up: Mapping[bytes, bool]) -> Checked:
+def check(fold: Fold, kinds: Kinds, act: Act, ahead: Collection[bytes], stored: Place, looked_up: Mapping[bytes, bool],
+          rules: int = 0) -> Checked:
     """Check one act. `ahead`: acts earlier in the same record; `looked_up`: old ids that storage was asked for, and
-    whether it had them.
+    whether it had them; `rules`: by which it will be written.
 
     Raises Refused. A repeat gets the first answer before rights are looked at.
     """
@@ -43,7 +44,7 @@ def check(fold: Fold, kinds: Kinds, act: Act, ahead: Collection[bytes], stored: 
             return _look(fold, act, op, stored)
     if act.after is not None and fold.find(act.after) is None and act.after not in ahead and not looked_up.get(act.after):
         raise Refused("unavailable", "The message named in `after` has not arrived: send that one again first.", field="after")
-    return _decided(fold, kinds, act)
+    return _decided(fold, kinds, act, rules)
 
 
 def conflict(kind: str) -> Refused:
@@ -79,10 +80,10 @@ def _look(fold: Fold, act: Act, op: bytes, stored: Place) -> Checked:
     return Checked(LOOK, act, op=op)
 
 
-def _decided(fold: Fold, kinds: Kinds, act: Act) -> Checked:
+def _decided(fold: Fold, kinds: Kinds, act: Act, rules: int) -> Checked:
     if act.refusal:
         raise refusal(act.refusal, act.kind)
-    decision = fold.decide(act.kind, act.op, act)
+    decision = fold.decide(act.kind, act.op, act, rules)
     if decision.refusal:
         raise refusal(decision.refusal, act.kind)
     left = None if act.moot else kinds[act.kind].trim(fold, act)

@@ -16,6 +16,9 @@ from storage.ports.log import Change
 RULES = 1
 """The largest rules number this program knows. Constants that decide belong to a number and are never configuration."""
 
+FIRST_RULES = 1
+"""What a conversation begins with, whoever folds it."""
+
 WINDOW_LEAST, WINDOW_MOST, WINDOW_SPAN_MS = 16, 1_024, 120_000
 
 
@@ -79,8 +82,14 @@ class Decision(NamedTuple):
 
 
 Decide = Callable[["Fold", Said], Decision]
-Parts = Mapping[str, Decide]
-"""Who decides about each kind of entry."""
+
+
+class Parts(dict[str, Decide]):
+    """Who decides about each kind of entry, and by which rules: `knows` is the largest number that the program knows."""
+
+    knows: int = RULES
+
+
 
 ALLOWED = Decision()
 _NOTHING: Mapping[str, Any] = {}
@@ -90,12 +99,13 @@ class Fold:
     """What the conversation is after the log up to `place`."""
 
     __slots__ = ("_found", "_latest", "_removed", "_window", "about", "access", "created", "created_by", "deleted", "floor_at", "floor_seq",
-                 "frozen", "horizon", "horizon_place", "joined", "kept", "last_message", "members", "n", "parts", "place", "rights", "rules", "seq",
-                 "type", "updated")
+                 "frozen", "horizon", "horizon_place", "joined", "kept", "knows", "last_message", "members", "n", "parts", "place", "rights", "rules",
+                 "ruling", "seq", "type", "updated")
 
     def __init__(self, parts: Parts) -> None:
-        self.parts = parts
-        self.place, self.seq, self.n, self.rules = NOWHERE, 0, 0, RULES
+        self.parts, self.knows = parts, parts.knows
+        self.place, self.seq, self.n, self.rules = NOWHERE, 0, 0, FIRST_RULES
+        self.ruling = FIRST_RULES  # the rules by which is decided what is being decided: a part that knows several asks for them
         self.horizon, self.horizon_place = 0, NOWHERE  # latest id time (ms), last place, of what the window has forgotten
         self.floor_seq, self.floor_at = 0, 0
         self.type, self.access, self.frozen, self.deleted = "", "", False, False
@@ -139,7 +149,8 @@ class Fold:
 
     def decide(self, kind: str, op: bytes, said: Said, rules: int = 0) -> Decision:
         """Whether such an entry would be accepted as things stand; changes nothing. Rooms ask it early, `apply` for good."""
-        if max(rules, self.rules) > RULES:
+        self.ruling = max(rules, self.rules)
+        if self.ruling > self.knows:
             return Decision("unknown_rules")
         if act_time(op) < self.floor_at:
             return Decision("id_expired")

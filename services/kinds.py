@@ -7,7 +7,7 @@ import msgspec
 
 from services.acts import Act
 from services.amending import Amend
-from services.deciding import Decide, Fold
+from services.deciding import RULES, Decide, Fold, Parts
 from storage.ports.entry import Entry
 
 Body = dict[str, Any]
@@ -79,6 +79,8 @@ class Kind(msgspec.Struct, frozen=True):
 Kinds = Mapping[str, Kind]
 
 
-def parts_of(kinds: Kinds) -> dict[str, Decide]:
+def parts_of(kinds: Kinds, knows: int = RULES) -> Parts:
     """The fold's table."""
-    return {name: kind.decide for name, kind in kinds.items()}
+    parts = Parts({name: kind.decide for name, kind in kinds.items()})
+    parts.knows = knows
+    return parts

@@ -14,7 +14,10 @@ from caas.world import SystemIds
 from protocol.errors import CODES, Refused
 from protocol.ids import show_act
 from services import refusals
+from services.catalogue import KINDS
+from services.deciding import RULES
 from services.hello import OWN
+from services.kinds import Kinds
 from services.rates.model import Policy
 from services.scope import Scope
 from services.users.model import Profile
@@ -82,7 +85,8 @@ def node_of(worker: str) -> str:
 class Worker:
     """One worker of the world."""
 
-    def __init__(self, name: str, world: "World") -> None:
+    def __init__(self, name: str, world: "World", kinds: Kinds = KINDS, knows: int = RULES) -> None:
+        self.kinds, self.knows = kinds, knows
         self.name, self.node, self.world = name, node_of(name), world
         self.assembly: Assembly
         self.connections: Connections
@@ -95,10 +99,12 @@ class Worker:
             async with open_memory(world.store) as backend, trio.open_nursery() as nursery, open_supervisor(name=self.name) as tree:
                 assembly = self.assembly = Assembly(
                     me=self.name, boot=world.boots, backend=backend, world=world.sim, links=SimLinks(self.name, world), tree=tree,
-                    errands=Errands(nursery), master=b"m" * 32, frame=lambda payload, text: payload, policy=world.policy, node=self.node)
+                    errands=Errands(nursery), master=b"m" * 32, frame=lambda payload, text: payload, policy=world.policy, node=self.node,
+                    kinds=self.kinds, knows=self.knows)
+                assembly.agreement.every = 1
                 self.connections = Connections(assembly.desk(self.authenticate), tree, self.name)
                 for task in (assembly.reader.run, assembly.reader.look, assembly.storer.run, assembly.deadlines.run, assembly.alarms.run,
-                             self.connections.beat, *((assembly.living.run, assembly.elsewhere.run) if self.node else ())):
+                             self.connections.beat, *((assembly.living.run, assembly.elsewhere.run, assembly.ruling.run) if self.node else ())):
                     nursery.start_soon(task)
                 for follower in assembly.followers:
                     nursery.start_soon(follower.run)
@@ -126,9 +132,10 @@ class World:
         """Workers that live and cannot be reached by the others."""
         self.nursery: trio.Nursery
 
-    async def start(self, name: str) -> Worker:
+    async def start(self, name: str, kinds: Kinds = KINDS, knows: int = RULES) -> Worker:
+        """A worker; of another program, if it knows other kinds, or by more rules."""
         self.boots += 1
-        worker = Worker(name, self)
+        worker = Worker(name, self, kinds, knows)
         await self.nursery.start(worker.run)
         self.workers[name] = worker
         await self.reassign()
@@ -140,6 +147,19 @@ class World:
         await trio.sleep(0.5)
         for worker in self.of_node(node_of(name)):
             worker.assembly.dropped(name)
+        await self.reassign()
+
+    async def leave(self, name: str) -> None:
+        """It is told to stop: its clients are sent away, what it holds is appended, what is known is stored."""
+        worker = self.workers.pop(name)
+        worker.connections.revoke(lambda scope: True, "going_away")
+        await worker.assembly.router.unlisten_all()
+        with trio.move_on_after(5):
+            await worker.assembly.storer.finish()
+        worker.scope.cancel()
+        await trio.sleep(0.1)
+        for other in self.of_node(node_of(name)):
+            other.assembly.dropped(name)
         await self.reassign()
 
     def cut(self, name: str) -> None:

@@ -179,8 +179,8 @@ class _Removing:
 
     def __init__(self) -> None:
         self.log = Log()
-        self.parts = {**PARTS, "x.removed": lambda fold, said: deciding.Decision(removes=said.facts["removes"]),
-                      "x.edited": lambda fold, said: deciding.Decision(hidden=fold.has_removed(said.facts["edits"]))}
+        self.parts = deciding.Parts({**PARTS, "x.removed": lambda fold, said: deciding.Decision(removes=said.facts["removes"]),
+                      "x.edited": lambda fold, said: deciding.Decision(hidden=fold.has_removed(said.facts["edits"]))})
         self.log.fold.parts = self.parts
 
 
