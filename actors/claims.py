@@ -105,7 +105,7 @@ class Claims(Generic[C]):
 
     def _post(self, claim: C, number: int) -> None:
         if claim.number == number:
-            self._router.post(claim.key, Signal(claim.scope, *claim.word()), partial(self._answered, claim, number))
+            self._router.ask(claim.key, Signal(claim.scope, *claim.word()), partial(self._answered, claim, number))
 
     def _answered(self, claim: C, number: int, answer: Any, error: Exception | None) -> None:
         if claim.number != number:

@@ -14,12 +14,13 @@ from actors.here import Here
 from actors.keys import Key
 from actors.lanes import Lanes
 from actors.lazily import NOTHING, begun
+from actors.looking import Looking
 from actors.messages import Submit
 from actors.onlookers import Onlooker
 from actors.rates import Standing, TenantRates
 from actors.refusing import explained
 from actors.standing import Closed, Desk, Expired, Frames, Message, NoHello, Outbox, Revoke, Socket, Tick
-from actors.watching import Watching, watched_reply
+from actors.watching import Watching
 from protocol.closing import BAD_FRAME, GOING_AWAY, NO_HELLO, PROTOCOL, REVOKED, TOKEN_EXPIRED, TOKEN_INVALID, TOO_MANY, Closing
 from protocol.codec import BadFrame, Command, decode_commands, pack, refuse_shape, write
 from protocol.errors import Refused
@@ -269,6 +270,8 @@ class Connection(Actor[Message]):
         lane = _lane(command)
         if isinstance(work, Asked):
             self._desk.router.post(Key(self.scope.tenant, work.act.conversation), Submit(work.act), partial(self._decided, command, lane, work))
+        elif isinstance(work, Looking) and (found := work.now()):
+            self._done(command, lane, *found)
         elif not self._desk.errands.run(partial(_wait, work, self._desk.rooms, self.scope), partial(self._done, command, lane), WITHIN_S):
             self._done(command, lane, None, Refused("too_many", "The server is busy: try again."))
 
@@ -310,6 +313,8 @@ class Connection(Actor[Message]):
         """The reply; a function makes it, and what belongs to it, in this very step."""
         try:
             self.reply(command, result() if callable(result) else result)
+            if callable(result) and self._watching is not None:
+                self._watching.replied()
         except Refused as refused:
             self.refuse(command, refused)
 
@@ -360,6 +365,7 @@ class Connection(Actor[Message]):
         self._desk.addressees.enter(self.scope.tenant, self.scope.user, self)
         self._here = self._desk.presences.came(self.scope)
         self.reply(command, greeting.begin())
+        self._watching.replied()
         self._go_on()
 
     async def _refresh(self, command: Command, p: RefreshToken) -> dict[str, Any]:
@@ -382,12 +388,9 @@ class Connection(Actor[Message]):
 
     # Watching.
 
-    async def _watch(self, command: Command, p: Watch) -> Any:
+    def _watch(self, command: Command, p: Watch) -> Looking:
         assert self._watching is not None
-        watching, key = self._watching, self._key(p.c)
-        after, epoch = (None if value is msgspec.UNSET else value for value in (p.after, p.epoch))
-        found = await watching.prepare(p.c, key, after, epoch)
-        return lambda: watched_reply(found, watching.begin(found))
+        return Looking(self._watching, p, self._key(p.c))
 
     async def _unwatch(self, command: Command, p: Named) -> Any:
         key = self._key(p.c)

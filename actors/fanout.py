@@ -5,7 +5,8 @@ on what comes next, drops what it had, and fetches what it lacks; so neither a l
 """
 
 import logging
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, Protocol
 
 import msgspec
@@ -21,6 +22,7 @@ from protocol.codec import pack, write
 from protocol.errors import Refused
 from services.history import History
 from services.kinds import EVERYBODY, Touched
+from services.ready import MOST_ENTRIES, Ready
 from services.scope import Scope
 
 _log = logging.getLogger("actors.fanout")
@@ -92,8 +94,8 @@ class Listener(Protocol):
 class Audience:
     """The connections of this worker that watch one conversation. Those in `live` have been sent everything up to `last`."""
 
-    __slots__ = ("ahead", "asking", "behind", "concerned", "crowd", "early", "ended", "following", "key", "last", "live", "passed", "ready", "rights",
-                 "watchers")
+    __slots__ = ("ahead", "asking", "behind", "concerned", "crowd", "early", "ended", "filled", "following", "key", "last", "live", "passed",
+                 "ready", "rights", "watchers")
 
     def __init__(self, key: Key) -> None:
         self.key, self.last = key, 0
@@ -110,12 +112,13 @@ class Audience:
         self.early: dict[int, tuple[bytes, Touched]] = {}  # came while `following` is being made good
         self.following = False
         self.ready: trio.Event | None = None
+        self.filled: trio.Event | None = None  # while somebody reads its latest from storage
 
     def begin(self, listener: Listener, told: dict[str, Any]) -> None:
         """Its reply is being made: receipts that passed since it was looked up go into `told`."""
         for (what, user), seq in (self.passed or {}).items():
-            reached = told[what.removeprefix("message.")]
-            reached[user] = max(seq, reached.get(user, 0))
+            name = what.removeprefix("message.")
+            told[name] = {**told[name], user: max(seq, told[name].get(user, 0))}  # what is shown of a room is one object for all
         itself = listener not in self.live and listener not in self.ahead and listener not in (self.behind or ())
         if self.preparing <= itself:
             self.passed = None
@@ -164,8 +167,9 @@ def _last(seqs: dict[str, int], user: str) -> int:
 class Fanout:
     """All audiences of a worker."""
 
-    def __init__(self, router: Router, history: History, errands: Errands, frame: Frame, gather: Gather = OneByOne) -> None:
-        self._router, self._history, self._errands, self._frame, self._gather = router, history, errands, frame, gather
+    def __init__(self, router: Router, history: History, errands: Errands, frame: Frame, ready: Ready, gather: Gather = OneByOne) -> None:
+        self._router, self._history, self._errands, self._frame = router, history, errands, frame
+        self._ready, self._gather = ready, gather
         self._audiences: dict[Key, Audience] = {}
         self._granting = Granting(router, errands, frame)
         self.deliveries = 0
@@ -179,7 +183,7 @@ class Fanout:
         if audience is None:
             audience = self._audiences[key] = Audience(key)
         audience.watchers.setdefault(listener, 0)
-        if audience.following:
+        if audience.following or self._follow_now(audience):
             return audience
         if audience.ready is None:
             audience.ready = trio.Event()
@@ -190,6 +194,19 @@ class Fanout:
             self.leave(audience, listener)
             raise Refused("unavailable", "The conversation cannot be followed right now: try again.")
         return audience
+
+    def watch_now(self, key: Key, listener: Listener) -> Audience | None:
+        """As watch, if nothing has to be waited for; else nothing has happened."""
+        audience = self._audiences.get(key)
+        if audience is None:
+            audience = self._audiences[key] = Audience(key)
+        new = listener not in audience.watchers
+        audience.watchers.setdefault(listener, 0)
+        if audience.following or self._follow_now(audience):
+            return audience
+        if new:
+            self.leave(audience, listener)
+        return None
 
     def join(self, audience: Audience, listener: Listener, last: int) -> None:
         """The listener has been sent everything up to `last`, and its reply said what it may do; from now on it is live."""
@@ -204,7 +221,36 @@ class Fanout:
         audience.crowd = None
         if not audience.watchers and self._audiences.get(audience.key) is audience:
             del self._audiences[audience.key]
+            self._ready.forget(audience.key)
             self._router.unlisten(audience.key)
+
+    def missed(self, audience: Audience, after: int, most: int) -> list[bytes]:
+        """What the audience was told after a seq, `most` at most, as frames: as far as it is kept, maybe nothing."""
+        return [self._frame(push, False) for push in self._ready.after(audience.key, after, audience.last, most)]
+
+    async def wait_filled(self, audience: Audience, after: int) -> bool:
+        """Whether somebody was reading the latest of it from storage, and what comes after this seq is among them: by now it is kept."""
+        if audience.filled is None or audience.last - after > MOST_ENTRIES:
+            return False
+        await audience.filled.wait()
+        return bool(self._ready.after(audience.key, after, audience.last, 1))
+
+    @contextmanager
+    def filling(self, audience: Audience) -> Iterator[Callable[[Sequence[dict[str, Any]]], None]]:
+        """Read from storage within this; what was read is kept for others."""
+        mine = audience.filled = audience.filled or trio.Event()
+        dropped = self._ready.dropped
+
+        def fill(pushes: Sequence[dict[str, Any]]) -> None:
+            if pushes and self._audiences.get(audience.key) is audience:
+                self._ready.fill(audience.key, pushes[0]["s"], [pack(push) for push in pushes], dropped)
+
+        try:
+            yield fill
+        finally:
+            mine.set()
+            if audience.filled is mine:
+                audience.filled = None
 
     def take(self, key: Key, seq: int, push: bytes, touched: Touched) -> None:
         """A push from the room."""
@@ -255,6 +301,20 @@ class Fanout:
         if audience is not None and audience.last < head:
             self.refollow(key)
 
+    def _follow_now(self, audience: Audience) -> bool:
+        """Have a new audience follow its room, if that is here and answers at once."""
+        if audience.ready is not None or audience.last or audience.live:
+            return False
+        try:
+            head = self._router.listen_now(audience.key)
+        except Refused:  # whoever follows with more patience is told of it
+            return False
+        if head is None:
+            return False
+        audience.last = head
+        self._made_good(audience, None)
+        return True
+
     def _follow(self, audience: Audience) -> None:
         self._errands.run_soon(lambda: self._make_good(audience), lambda _, error: self._made_good(audience, error), 60.0)
 
@@ -295,6 +355,7 @@ class Fanout:
     def _pass_on(self, audience: Audience, seq: int, push: bytes, touched: Touched) -> None:
         """The same bytes to every listener."""
         audience.last = seq
+        self._ready.put(audience.key, seq, push)
         if len(audience.live) >= CROWD:
             self._tell_crowd(audience, push)
         else:

@@ -21,6 +21,9 @@ from services.receipts.service import Receipts
 from services.scope import Scope
 from services.tenants import Tenant, Tenants
 
+AT_ONCE = 32
+"""Conversations that are looked at before others have a turn: some 2 ms."""
+
 
 class Authenticated(Protocol):
     """What a token was found to say."""
@@ -65,25 +68,18 @@ class Greeter:
         scope = known.scope
         tenant = await self._tenants.ready(scope.tenant)
         await self._enter(scope)
+        watching = Watching(client, scope, self._rooms, self._fanout, self._history, self._receipts, self._errands, self._epoch)
         try:
-            greeting = await self._found(client, known, tenant, resume)
-            return await self._still(greeting, p.token)
+            greeting = await self._found(client, known, tenant, watching, resume)
+            await self.authenticate(p.token)  # it may have ended meanwhile, and nobody knew of this connection yet
         except BaseException:
+            watching.close()
             self.leave(scope)
-            raise
-
-    async def _still(self, greeting: Greeting, token: str) -> Greeting:
-        """The token may have ended while all this was found, and then nobody knew of this connection yet. Raises Refused."""
-        try:
-            await self.authenticate(token)
-        except BaseException:
-            greeting.watching.close()
             raise
         return greeting
 
-    async def _found(self, client: Client, known: Authenticated, tenant: Tenant, resume: Mapping[str, Seen]) -> Greeting:
+    async def _found(self, client: Client, known: Authenticated, tenant: Tenant, watching: Watching, resume: Mapping[str, Seen]) -> Greeting:
         scope = known.scope
-        watching = Watching(client, scope, self._rooms, self._fanout, self._history, self._receipts, self._errands, self._epoch)
         seen = resume.get("me")
         me = await watching.prepare("me", Key(scope.tenant, tenant.personal(scope.user)), seen.seq if seen else None, seen.epoch if seen else None)
         user = await self._user(scope)
@@ -103,9 +99,12 @@ class Greeter:
         found: dict[str, Watched | str | None] = dict.fromkeys(resume)
         answered = trio.Event()
         late = Late(found, answered, client, watching)
-        for name, seen in resume.items():
-            self._errands.run_soon(_preparing(watching, scope, name, seen), late.arrived(name), 30.0)
-        if resume:
+        for number, (name, seen) in enumerate(resume.items(), 1):
+            if not late.found_now(scope, name, seen):
+                self._errands.run_soon(_preparing(watching, scope, name, seen), late.arrived(name), 30.0)
+            if number % AT_ONCE == 0:
+                await trio.lowlevel.checkpoint()
+        if not late.complete:
             with trio.move_on_after(limits.RESUME_WITHIN_S):
                 await answered.wait()
         late.replying = False
@@ -120,6 +119,22 @@ class Late:
         self._left = len(found)
         self.replying = True
 
+    @property
+    def complete(self) -> bool:
+        """Whether nothing is awaited any more."""
+        return not self._left
+
+    def found_now(self, scope: Scope, name: str, seen: Seen) -> bool:
+        """Look at one conversation, if that needs no waiting; whether it has been done."""
+        try:
+            found = self._watching.prepare_now(name, resumed(scope, name), seen.seq, seen.epoch)
+        except Refused as refused:
+            self.arrived(name)(None, refused)
+            return True
+        if found is not None:
+            self.arrived(name)(found, None)
+        return found is not None
+
     def arrived(self, name: str) -> Callable[[Any, Exception | None], None]:
         """What to call with the outcome for one conversation."""
 
@@ -132,6 +147,7 @@ class Late:
                     self._answered.set()
             elif not self._client.closed:
                 self._client.send({"t": "conversation.watching", "c": name, "p": told(self._watching, outcome)})
+                self._watching.replied()
 
         return done
 
@@ -142,11 +158,16 @@ class Late:
 
 def _preparing(watching: Watching, scope: Scope, name: str, seen: Seen) -> Callable[[], Awaitable[Watched]]:
     async def prepare() -> Watched:
-        if not is_conversation_id(name):
-            raise Refused("bad_request", "That is no conversation's id.", field=f"resume.{name}")
-        return await watching.prepare(name, Key(scope.tenant, name), seen.seq, seen.epoch)
+        return await watching.prepare(name, resumed(scope, name), seen.seq, seen.epoch)
 
     return prepare
+
+
+def resumed(scope: Scope, name: str) -> Key:
+    """The conversation that is resumed. Raises Refused."""
+    if not is_conversation_id(name):
+        raise Refused("bad_request", "That is no conversation's id.", field=f"resume.{name}")
+    return Key(scope.tenant, name)
 
 
 def told(watching: Watching, found: Watched | str | None) -> dict[str, Any]:

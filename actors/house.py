@@ -113,8 +113,10 @@ class Errands:
     async def _run(self, work: Work, done: Done, within: float) -> None:
         result, error = None, None
         try:
-            with trio.fail_after(within):
+            with trio.CancelScope(deadline=trio.current_time() + within) as scope:
                 result = await work()
+            if scope.cancelled_caught:
+                raise trio.TooSlowError
         except Exception as raised:  # noqa: BLE001 - here an errand's life ends; whoever sent it is told
             error = raised
         finally:

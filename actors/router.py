@@ -80,6 +80,16 @@ class Router:
         except (ActorStopped, MailboxFull, Quarantined) as error:
             reply(None, refused(error))
 
+    def ask(self, key: Key, message: Message, reply: Settle) -> None:
+        """As post, for what has no effect but its answer: a room that is here, is awake and has nothing else to do answers before this returns."""
+        if self.owner(key) != self._me:
+            self.post(key, message, reply)
+            return
+        try:
+            self._rooms.post_first(name_of(key), message, lambda answer, error: reply(answer, refused(error)))
+        except (ActorStopped, MailboxFull, Quarantined) as error:
+            reply(None, refused(error))
+
     def serve(self, parts: list[Any], reply: Settle) -> None:
         """A sibling worker asks for one of our rooms."""
         key, message = carried(parts)
@@ -142,12 +152,22 @@ class Router:
     async def view(self, scope: Scope, conversation: str, ask: View) -> dict[str, Any]:
         """Ask the room. Asking again does no harm, so a room that is just moving is asked again for a while."""
         key = Key(scope.tenant, conversation)
-        return cast(dict[str, Any], await self._patiently(lambda reply: self.post(key, Ask(scope, ask), reply)))
+        return cast(dict[str, Any], await self._patiently(lambda reply: self.ask(key, Ask(scope, ask), reply)))
+
+    def view_now(self, scope: Scope, conversation: str, ask: View) -> dict[str, Any] | None:
+        """The same, if the answer is at hand."""
+        key = Key(scope.tenant, conversation)
+        return cast(dict[str, Any] | None, _at_hand(lambda reply: self.ask(key, Ask(scope, ask), reply)))
 
     async def signal(self, scope: Scope, conversation: str, what: str, p: dict[str, Any], *, again: bool = False) -> Any:
         """Hand something ephemeral to the room, and have its part's answer."""
         key = Key(scope.tenant, conversation)
-        return await (self._patiently if again else _answer)(lambda reply: self.post(key, Signal(scope, what, p), reply))
+        return await (self._patiently if again else _answer)(lambda reply: self.ask(key, Signal(scope, what, p), reply))
+
+    def signal_now(self, scope: Scope, conversation: str, what: str, p: dict[str, Any]) -> Any:
+        """The same, if the answer is at hand."""
+        key = Key(scope.tenant, conversation)
+        return _at_hand(lambda reply: self.ask(key, Signal(scope, what, p), reply))
 
     def hint(self, scope: Scope, conversation: str, what: str, p: dict[str, Any]) -> None:
         """The same, whatever comes of it."""
@@ -155,7 +175,11 @@ class Router:
 
     async def listen(self, key: Key) -> int:
         """Have the room's pushes sent to this worker from now on; the seq after which they follow."""
-        return cast(int, await self._patiently(lambda reply: self.post(key, Listen(self._me), reply)))
+        return cast(int, await self._patiently(lambda reply: self.ask(key, Listen(self._me), reply)))
+
+    def listen_now(self, key: Key) -> int | None:
+        """The same, if the room is here and answers at once."""
+        return cast(int | None, _at_hand(lambda reply: self.ask(key, Listen(self._me), reply)))
 
     def unlisten(self, key: Key) -> None:
         """No more of them."""
@@ -223,18 +247,35 @@ def refused(error: Exception | None) -> Exception | None:
             return Refused("internal")
 
 
+def _at_hand(post: Callable[[Settle], None]) -> Any:
+    """The one call of a reply, if it comes at once; else None, and also when whoever was asked wants to be asked again. Raises Refused."""
+    held: list[tuple[Any, Exception | None]] = []
+    post(lambda answer, error: held.append((answer, error)))
+    if not held:
+        return None
+    answer, error = held[0]
+    if isinstance(error, Refused) and error.retryable:
+        return None
+    if error is not None:
+        raise error
+    return answer
+
+
 async def _answer(post: Callable[[Settle], None]) -> Any:
-    """Wait for the one call of a reply. Raises what it brings, or `timeout`."""
-    done = trio.Event()
+    """Wait for the one call of a reply, if it does not come at once. Raises what it brings, or `timeout`."""
+    done: trio.Event | None = None
     held: list[tuple[Any, Exception | None]] = []
 
     def settle(answer: Any, error: Exception | None) -> None:
         held.append((answer, error))
-        done.set()
+        if done is not None:
+            done.set()
 
     post(settle)
-    with trio.move_on_after(VERDICT_WITHIN_S + 2):
-        await done.wait()
+    if not held:
+        done = trio.Event()
+        with trio.move_on_after(VERDICT_WITHIN_S + 2):
+            await done.wait()
     if not held:
         raise Refused("timeout")
     answer, error = held[0]

@@ -14,12 +14,18 @@ from protocol.errors import Refused
 from services.acts import Rooms, View
 from services.conversations.service import about
 from services.history import History
-from services.receipts.pointers import Pointer
+from services.receipts.pointers import shown
 from services.receipts.service import Receipts
 from services.scope import Scope
 
 PAGE = 200
+AT_ONCE, AT_ONCE_BYTES = 100, 48 * 1024
+"""What may follow a reply without asking whether the socket takes it: of one conversation, and of all together."""
 AGAIN_S = 0.25
+
+Reached = dict[str, dict[str, int]]
+"""How far members have got, as *watched* tells it: `read` and `delivered`. One object for all who watch: not to be changed."""
+NOBODYS: Reached = shown({})
 
 
 class Client(Listener, Protocol):
@@ -48,7 +54,7 @@ class Watched:
 
     __slots__ = ("after", "audience", "epoch", "key", "reached", "said_epoch", "view", "wire")
 
-    def __init__(self, wire: str, key: Key, audience: Audience, view: dict[str, Any], reached: dict[str, Pointer], after: int | None,
+    def __init__(self, wire: str, key: Key, audience: Audience, view: dict[str, Any], reached: Reached, after: int | None,
                  said_epoch: int | None) -> None:
         self.wire, self.key, self.audience, self.view, self.reached, self.after = wire, key, audience, view, reached, after
         self.epoch: int = view["epoch"]
@@ -58,8 +64,8 @@ class Watched:
 class Watching:
     """All that a connection watches."""
 
-    __slots__ = ("_behind", "_client", "_errands", "_fanout", "_history", "_over", "_prepared", "_receipts", "_rooms", "_running", "_scope",
-                 "epoch", "watches")
+    __slots__ = ("_behind", "_client", "_errands", "_fanout", "_history", "_over", "_owed", "_owed_bytes", "_prepared", "_receipts",
+                 "_rooms", "_running", "_scope", "epoch", "watches")
 
     def __init__(self, client: Client, scope: Scope, rooms: Rooms, fanout: Fanout, history: History, receipts: Receipts, errands: Errands,
                  epoch: int) -> None:
@@ -69,23 +75,42 @@ class Watching:
         self._behind: deque[Watch] = NOTHING
         self._prepared: dict[Key, Audience] = {}  # looked at, and not begun yet
         self._running = self._over = False
+        self._owed: list[bytes] = []  # frames that follow the reply that is being made
+        self._owed_bytes = 0
 
     async def prepare(self, wire: str, key: Key, after: int | None, epoch: int | None) -> Watched:
         """Look at the conversation, and be counted among its audience. Raises Refused."""
-        own = wire == "me"
-        floor = after if after is not None and epoch in (None, self.epoch) else 0
-        view = await self._rooms.view(self._scope, key.conversation, View("about", own=own, floor=floor))
+        if found := self.prepare_now(wire, key, after, epoch):
+            return found
+        view = await self._rooms.view(self._scope, key.conversation, self._view(wire, after, epoch))
         audience = await self._fanout.watch(key, self._client)
+        self._counted(key, audience)
+        return Watched(wire, key, audience, view, NOBODYS if wire == "me" else await self._reached(key), after, epoch)
+
+    def prepare_now(self, wire: str, key: Key, after: int | None, epoch: int | None) -> Watched | None:
+        """The same in one step, if nothing has to be waited for: the room is here, awake, and knows how far its members have got."""
+        view = self._rooms.view_now(self._scope, key.conversation, self._view(wire, after, epoch))
+        if view is None:
+            return None
+        reached = NOBODYS if wire == "me" else self._receipts.shown_now(self._scope, key.conversation)
+        if reached is None or (audience := self._fanout.watch_now(key, self._client)) is None:
+            return None
+        self._counted(key, audience)
+        return Watched(wire, key, audience, view, reached, after, epoch)
+
+    def _view(self, wire: str, after: int | None, epoch: int | None) -> View:
+        return View("about", own=wire == "me", floor=after if after is not None and epoch in (None, self.epoch) else 0)
+
+    def _counted(self, key: Key, audience: Audience) -> None:
         if key not in self.watches:
             self._prepared[key] = audience
             if self._over:
                 self.close()
-        return Watched(wire, key, audience, view, {} if own else await self._reached(key), after, epoch)
 
-    async def _reached(self, key: Key) -> dict[str, Pointer]:
+    async def _reached(self, key: Key) -> Reached:
         """How far its members have got. What passes from now on until the watch begins, the audience notes."""
         try:
-            return await self._receipts.of_members(self._scope, key.conversation)
+            return await self._receipts.shown(self._scope, key.conversation)
         except BaseException:
             if (audience := self._prepared.pop(key, None)) is not None:
                 self._fanout.leave(audience, self._client)
@@ -98,7 +123,7 @@ class Watching:
         if audience.ended_after(self._scope.user, found.view["head"]["seq"]):
             self._fanout.leave(audience, self._client)
             raise Refused("not_found", "There is no such conversation.", field="c")
-        told: dict[str, Any] = {"head": audience.last, "epoch": found.epoch, **receipts(found.reached)}
+        told: dict[str, Any] = {"head": audience.last, "epoch": found.epoch, **found.reached}
         audience.begin(self._client, told)
         watch = self.watches.get(found.key)
         if watch is None:
@@ -143,11 +168,35 @@ class Watching:
         if watch.last >= audience.last:
             self._fanout.join(audience, self._client, watch.last)
             return gap
+        said = {"from": watch.last + 1, "to": audience.last, **gap}
+        if self._owes(watch):
+            self._fanout.join(audience, self._client, audience.last)
+            return said
         audience.wait(self._client)
         self._behind = begun(self._behind)
         self._behind.append(watch)
         self._catch_up()
-        return {"from": watch.last + 1, "to": audience.last, **gap}
+        return said
+
+    def _owes(self, watch: Watch) -> bool:
+        """Whether all that was missed is at hand, and little enough to follow the reply at once."""
+        audience = watch.audience
+        if self._client.text or audience.last - watch.last > AT_ONCE:
+            return False
+        missed = self._fanout.missed(audience, watch.last, AT_ONCE)
+        size = sum(map(len, missed))
+        if len(missed) < audience.last - watch.last or self._owed_bytes + size > AT_ONCE_BYTES:
+            return False
+        self._owed += missed
+        self._owed_bytes += size
+        watch.last = audience.last
+        return True
+
+    def replied(self) -> None:
+        """The reply has been sent: what it promised follows in the same step, before anything that comes later."""
+        owed, self._owed, self._owed_bytes = self._owed, [], 0
+        for wire in owed:
+            self._client.send_frames(wire)
 
     def _catch_up(self) -> None:
         if not self._running:
@@ -171,17 +220,28 @@ class Watching:
 
     async def _page(self, watch: Watch) -> bool:
         """Send one page; True when the watch is live (or over)."""
+        if not self._client.text and (missed := self._fanout.missed(watch.audience, watch.last, PAGE)):
+            for wire in missed:
+                self._client.send_frames(wire)
+            return self._caught_up(watch, watch.last + len(missed))
+        if await self._fanout.wait_filled(watch.audience, watch.last):
+            return False  # somebody else was reading just this
         try:
-            passage = await self._history.after(self._scope, watch.audience.key.conversation, watch.last, PAGE, own=watch.wire == "me")
-            pushes = await self._history.pushes(self._scope, passage.rows, "me" if watch.wire == "me" else "", passage.view)
+            with self._fanout.filling(watch.audience) as fill:
+                passage = await self._history.after(self._scope, watch.audience.key.conversation, watch.last, PAGE, own=watch.wire == "me")
+                pushes = await self._history.pushes(self._scope, passage.rows, "me" if watch.wire == "me" else "", passage.view)
+                fill(pushes)
         except Refused as refused:
             return await self._refused(watch, refused)
         if watch.over or self._client.closed:
             return True
         for push in pushes:
             self._client.send(push)
-            watch.last = push["s"]
-        if watch.last < watch.audience.last:
+        return self._caught_up(watch, pushes[-1]["s"] if pushes else watch.last)
+
+    def _caught_up(self, watch: Watch, last: int) -> bool:
+        watch.last = last
+        if last < watch.audience.last:
             return False
         self._fanout.join(watch.audience, self._client, watch.last)
         return True
@@ -192,12 +252,6 @@ class Watching:
             return False
         self.leave(watch.audience.key)
         return True
-
-
-def receipts(reached: dict[str, Pointer]) -> dict[str, dict[str, int]]:
-    """How far members have got, as *watched* tells it."""
-    return {"read": {user: pointer.read for user, pointer in reached.items() if pointer.read},
-            "delivered": {user: pointer.delivered for user, pointer in reached.items()}}
 
 
 def watched_reply(found: Watched, told: dict[str, Any]) -> dict[str, Any]:

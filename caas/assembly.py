@@ -51,6 +51,7 @@ from services.presence.service import Presence
 from services.rates.model import CONNECTS, Policy
 from services.rates.service import Limits
 from services.reactions.service import Reactions
+from services.ready import Ready
 from services.receipts.follow import TellMentions
 from services.receipts.service import Receipts
 from services.scope import Scope
@@ -116,8 +117,10 @@ class Assembly:
         self.users = Users(backend.documents, self.router, self.tenants, world.clock, world.rng)
         self.token_keys = TokenKeys(backend.documents, world.clock, world.rng)
         self.lately = Lately(backend.documents, kinds)
+        self.ready = Ready()
+        self.vault.lost.append(self.ready.clear)
         self.history = History(self.router, log, self.lately, self.vault, kinds, self.users)
-        self.fanout = Fanout(self.router, self.history, errands, frame, crowd)
+        self.fanout = Fanout(self.router, self.history, errands, frame, self.ready, crowd)
         self.addressees = Addressees(frame)
         self.living = Living(f"{node}/{me}/{boot}", backend.counters, world.clock)
         self.agreement = Agreement(self.across)

@@ -86,6 +86,11 @@ class Rooms(Protocol):
         moving is asked again for a while: for what does no harm when it is done twice."""
         ...
 
+    def signal_now(self, scope: Scope, conversation: str, what: str, p: dict[str, Any]) -> Any:
+        """As `signal`, if the answer is at hand: None when it would have to be waited for, or asked for again. Then nothing was done that
+        `signal` would not do once more."""
+        ...
+
     def hint(self, scope: Scope, conversation: str, what: str, p: dict[str, Any]) -> None:
         """As `signal`, whatever comes of it. Never waits."""
         ...
@@ -100,4 +105,8 @@ class Rooms(Protocol):
         documents and are not stored yet; reached: of the last message at or before the seq `after` {n, sender} alone
         (actors/viewing.py).
         """
+        ...
+
+    def view_now(self, scope: Scope, conversation: str, ask: View) -> dict[str, Any] | None:
+        """As `view`, if the answer is at hand: None when it would have to be waited for. Raises Refused."""
         ...

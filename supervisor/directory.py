@@ -98,6 +98,11 @@ class Directory(Generic[M]):
         """As send_nowait; `reply(result, error)` is called once, without a task."""
         self._life(key, message).put(message, reply)
 
+    def post_first(self, key: str, message: M, reply: Reply) -> None:
+        """As post; but an actor that has nothing else to do, and never waits, has its turn in this very call, and `reply` is called before it
+        returns unless the answer comes later. For questions whose asker would wait for the turn anyway."""
+        self._life(key, message).put_first(message, reply)
+
     def find(self, key: str) -> Ref[M] | None:
         """Its present life, if it is awake; wakes nobody. A Ref may go stale at the next checkpoint."""
         life = self._lives.get(key)
@@ -158,6 +163,11 @@ class Directory(Generic[M]):
     def name_of(self, key: str) -> str:
         """For people and logs: room/c_1."""
         return f"{self.kind}/{key}"
+
+    @property
+    def holds(self) -> bool:
+        """Whether what we stand on is being restarted."""
+        return self._held is not None
 
     def spawn(self, life: Life, work: Work) -> None:
         """In the supervisor's nursery, or when the supervisor has finished restarting what we stand on."""

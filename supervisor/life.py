@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import Awaitable, Callable
+from functools import partial
 from math import inf
 from typing import Any, Protocol
 
@@ -41,6 +42,10 @@ class Owner(Protocol):
     """Who keeps the books of a life: a Supervisor or a Directory. All three are called without a checkpoint around them."""
 
     sweeper: Sweeper
+
+    @property
+    def holds(self) -> bool:
+        """Whether nobody gets a turn just now."""
 
     def name_of(self, key: str) -> str: ...
 
@@ -133,6 +138,18 @@ class Life(Mailbox):
         self.queue = queue
         self.scope = trio.CancelScope()
         return queue
+
+    def put_first(self, message: object, reply: Reply | None) -> None:
+        """As put; but one that rests, and never waits, has its turn in this very call: nothing comes between, and nothing is woken for it."""
+        if self.queue is not None or self.closed or self.after is not None or not self.actor.takes_turns or self.owner.holds:
+            self.put(message, reply)
+            return
+        self.queue = deque(((message, reply),))
+        try:
+            if self.turn(trio.current_time()):
+                self.owner.enlist(self)
+        except BaseException as error:  # noqa: BLE001 (nobody survives it, whoever put the message least of all)
+            self.owner.spawn(self, partial(_fall, error))
 
     # Ending: by others.
 
@@ -461,6 +478,10 @@ class Life(Mailbox):
             if event is not None:
                 event.set()
         self.owner.ended(self)
+
+
+async def _fall(error: BaseException) -> None:
+    raise error
 
 
 NOBODY: Actor[Any] = Actor()

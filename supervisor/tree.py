@@ -189,6 +189,11 @@ class Supervisor:
         nursery = self._nursery
         self._context.run(lambda: nursery.start_soon(work, name=life.name))
 
+    @property
+    def holds(self) -> bool:
+        """A child has a task of its own, and nobody else gives it turns."""
+        return True
+
     def enlist(self, life: Life) -> bool:
         """A child has a task of its own."""
         return False

@@ -11,7 +11,7 @@ from actors.ephemeral.part import Host, Quiet
 from actors.messages import Signal
 from protocol.errors import Refused
 from protocol.limits import RECEIPTS_TO_ALL
-from services.receipts.pointers import NOWHERE, Pointer
+from services.receipts.pointers import NOWHERE, Pointer, shown
 from supervisor import Later
 
 EVERY_S = 1.0
@@ -36,12 +36,14 @@ _NOBODY = Known("", NOWHERE)
 class Receipts(Quiet):
     """`receipts.moved` {what, seq, to, at, sender}: told to all who watch; above 100 members gathered, and told once a second to the sender
     of the message. `receipts.known` {users?}: what is remembered, and whom it has to be learned of; `receipts.learn` {known}: what storage
-    has of them. While one who asked is learning, others wait for it: when all come back at once, storage is asked once."""
+    has of them; `receipts.shown`: what *watched* tells of the first, None where some have to be learned. While one who asked is learning,
+    others wait for it: when all come back at once, storage is asked once."""
 
     def __init__(self, host: Host) -> None:
         self._host = host
         self._known: dict[str, Known] = {}
         self._first: tuple[int, Sequence[str]] = (-1, ())
+        self._shown: tuple[Sequence[str], dict[str, dict[str, int]]] | None = None  # of the first, made once for all who come to watch
         self._gathered: dict[str, dict[tuple[str, str], dict[str, Any]]] = {}  # by sender: the latest of each (what, user)
         self._next_at = float("-inf")
         self._alarm: Alarm | None = None
@@ -56,6 +58,8 @@ class Receipts(Quiet):
                     self._host.cross(signal)
             case "receipts.known":
                 return self._asked(signal.p.get("users") or self._joined_first())
+            case "receipts.shown":
+                return self._shown_of_first()
             case "receipts.learn":
                 self._learn(signal.p["known"])
             case _:
@@ -139,6 +143,14 @@ class Receipts(Quiet):
         return {"known": {user: [known.name, *known.pointer] for user, known in rows.items()},
                 "unknown": [user for user in users if user not in rows]}
 
+    def _shown_of_first(self) -> dict[str, dict[str, int]] | None:
+        first = self._joined_first()
+        if self._shown is None or self._shown[0] is not first:
+            if not self._known.keys() >= set(first):
+                return None
+            self._shown = first, shown({known.name: known.pointer for user in first if (known := self._known[user]).name})
+        return self._shown[1]
+
     def _learn(self, rows: dict[str, Sequence[Any]]) -> None:
         for user, (name, *stored) in rows.items():
             known = self._known.get(user, _NOBODY)
@@ -147,7 +159,7 @@ class Receipts(Quiet):
 
     def _remember(self, user: str, known: Known) -> None:
         if user in self._known or len(self._known) < MOST_KNOWN or user in self._joined_first():
-            self._known[user] = known
+            self._known[user], self._shown = known, None
 
     def _joined_first(self) -> Sequence[str]:
         fold = self._host.fold

@@ -30,6 +30,12 @@ class Pointer(NamedTuple):
 NOWHERE = Pointer()
 
 
+def shown(reached: Mapping[str, Pointer]) -> dict[str, dict[str, int]]:
+    """How far members have got, by their external ids, as *watched* tells it."""
+    return {"read": {user: pointer.read for user, pointer in reached.items() if pointer.read},
+            "delivered": {user: pointer.delivered for user, pointer in reached.items()}}
+
+
 def document_key(personal: str, conversation: str) -> str:
     """What the document of a pointer is called."""
     return f"{personal}/{conversation}"

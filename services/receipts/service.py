@@ -10,7 +10,7 @@ from services.acts import Rooms, View
 from services.commands import command
 from services.conversations.rules import check_conversation
 from services.receipts.model import Reached
-from services.receipts.pointers import NOWHERE, Pointer, document_key, pointer_of
+from services.receipts.pointers import NOWHERE, Pointer, document_key, pointer_of, shown
 from services.recent import Recent
 from services.scope import Scope
 from services.tenants import Tenants
@@ -68,6 +68,15 @@ class Receipts:
             self._rooms.hint(scope, conversation, "receipts.learn", {"known": {user: list(row) for user, row in learned.items()}})
         rows = {**told["known"], **learned}
         return {name: Pointer(*pointer) for name, *pointer in rows.values() if name}
+
+    async def shown(self, scope: Scope, conversation: str) -> dict[str, dict[str, int]]:
+        """The same of the first 100 members, as *watched* tells it. Not to be changed: others are shown the same object."""
+        return self.shown_now(scope, conversation) or shown(await self.of_members(scope, conversation))
+
+    def shown_now(self, scope: Scope, conversation: str) -> dict[str, dict[str, int]] | None:
+        """The same, if the room is here and knows all of them."""
+        found: dict[str, dict[str, int]] | None = self._rooms.signal_now(scope, conversation, "receipts.shown", {})
+        return found
 
     async def own(self, scope: Scope, conversations: Sequence[str]) -> tuple[dict[str, Pointer], dict[str, Sequence[int]]]:
         """How far the scope's user has got in each of these, and the seqs of unread mentions: stored, and what is not stored yet.

@@ -41,6 +41,8 @@ class Vault:
         self._cached: Recent[tuple[str, str], bytes] = Recent(_MOST_CACHED)  # b"" where a key was erased
         self.erased: list[Callable[[str, str], None]] = []
         """Told of each key (tenant, author) that was erased here, so that all other workers `forget` it."""
+        self.lost: list[Callable[[], None]] = []
+        """Told when a key is erased, here or elsewhere: nothing may be kept that was opened with it."""
 
     async def ensure(self, tenant: str, keys: Iterable[str]) -> None:
         """Have these body keys at hand for `open`; one that does not exist counts as erased. Raises StorageError, Unopenable."""
@@ -94,10 +96,16 @@ class Vault:
         self._cached.put((tenant, author), b"")
         for tell in self.erased:
             tell(tenant, author)
+        self._lose()
 
     def forget(self, tenant: str, author: str) -> None:
         """Read an author's key anew the next time: another worker erased it."""
         self._cached.forget((tenant, author))
+        self._lose()
+
+    def _lose(self) -> None:
+        for lose in self.lost:
+            lose()
 
     async def check(self) -> None:
         """Make sure that the master key is the one this set-up was made with. Raises Unopenable when it is another."""

@@ -2,6 +2,7 @@
 
 import sqlite3
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar
 
@@ -10,7 +11,7 @@ import msgspec
 from storage.embedded.desk import Desk
 from storage.embedded.indexing import decode, equal_bytes
 from storage.embedded.readers import Readers
-from storage.embedded.statements import marks
+from storage.embedded.statements import marks, padded
 from storage.embedded.transaction import Packed, Transaction, pack
 from storage.ports.documents import Document, Held, declared
 from storage.ports.entry import Place
@@ -22,6 +23,28 @@ _COLLECTION = "(SELECT id FROM collections WHERE tenant = ? AND name = ?)"
 _HELD = f"SELECT key, doc, generation, offset, item FROM documents WHERE collection = {_COLLECTION} AND doc IS NOT NULL"
 _AT_ONCE = 500
 """Keys of one statement."""
+
+
+@dataclass(frozen=True, slots=True)
+class Get:
+    """Documents by their keys; all such reads of a collection are one."""
+
+    tenant: str
+    collection: str
+    keys: Sequence[str]
+
+    @property
+    def kind(self) -> tuple[str, str, str]:
+        """See storage.embedded.readers.Alike."""
+        return "get", self.tenant, self.collection
+
+    def __call__(self, connection: sqlite3.Connection) -> list[Held]:
+        return _get(self.tenant, self.collection, self.keys, connection)
+
+    def read_all(self, alike: Sequence["Get"], connection: sqlite3.Connection) -> list[list[Held]]:
+        """See storage.embedded.readers.Alike. Whoever asked for the same has a document of their own."""
+        rows = {row[0]: row for row in _rows(self.tenant, self.collection, sorted({key for one in alike for key in one.keys}), connection)}
+        return [_held([rows[key] for key in one.keys if key in rows]) for one in alike]
 
 
 class EmbeddedDocuments:
@@ -38,7 +61,7 @@ class EmbeddedDocuments:
         """See the port."""
         if not keys:
             return {}
-        return {held.key: held for held in await self._readers.read(partial(_get, scope.tenant, collection, sorted(set(keys))))}
+        return {held.key: held for held in await self._readers.read(Get(scope.tenant, collection, sorted(set(keys))))}
 
     async def peek(self, scope: Tenanted, collection: str, keys: Sequence[str], shape: type[T]) -> dict[str, T]:
         """See the port."""
@@ -87,7 +110,7 @@ def _get(tenant: str, collection: str, keys: Sequence[str], connection: sqlite3.
 def _rows(tenant: str, collection: str, keys: Sequence[str], connection: sqlite3.Connection) -> list[Any]:
     found: list[Any] = []
     for begin in range(0, len(keys), _AT_ONCE):
-        some = keys[begin : begin + _AT_ONCE]
+        some: list[str] = padded(keys[begin : begin + _AT_ONCE], keys[begin])
         found += connection.execute(f"{_HELD} AND key IN ({marks(some)})", (tenant, collection, *some)).fetchall()
     return found
 

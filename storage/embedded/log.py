@@ -10,11 +10,11 @@ from storage.embedded.desk import Desk
 from storage.embedded.readers import Readers
 from storage.embedded.reading import (
     Between,
+    Load,
     read_after,
     read_by_op,
     read_ends,
     read_entries,
-    read_loaded,
     read_log,
     read_of_each,
     read_places,
@@ -81,7 +81,7 @@ class EmbeddedLog:
 
     async def load(self, scope: Tenanted, conversation: str, partition: int) -> Loaded:
         """See the port."""
-        return await self._readers.read(partial(read_loaded, self._settings, scope.tenant, conversation, partition))
+        return await self._readers.read(Load(self._settings, scope.tenant, conversation, partition))
 
     async def entries(self, scope: Tenanted, conversation: str, after: int, before: int, limit: int, *,
                       newest: bool = False, kinds: Sequence[str] = (), seqs: Sequence[int] = ()) -> Sequence[StoredRow]:

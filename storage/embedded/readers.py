@@ -8,8 +8,8 @@ A long read keeps the write-ahead log from beginning anew, so each transaction i
 import contextlib
 import sqlite3
 from collections import deque
-from collections.abc import Callable
-from typing import Any, TypeVar, cast
+from collections.abc import Callable, Hashable, Sequence
+from typing import Any, Protocol, TypeVar, cast
 
 import trio
 from outcome import Error, Outcome, Value
@@ -28,6 +28,17 @@ AT_ONCE = 200
 """Reads of one transaction."""
 SLICE_S = 0.02
 """A transaction that has lasted so long begins no further read: they are left to another."""
+
+
+class Alike(Protocol):
+    """A read that is made in one go with all of its kind: a statement costs more than what it looks up."""
+
+    @property
+    def kind(self) -> Hashable: ...
+
+    def read_all(self, alike: Sequence[Any], connection: sqlite3.Connection) -> Sequence[Any]:
+        """What each of these reads gives, itself among them, in order."""
+        ...
 
 
 class Asked:
@@ -62,6 +73,7 @@ class Readers:
     def __init__(self, folder: Folder, count: int = COUNT, most_s: float = MOST_S) -> None:
         self._folder, self._most_s, self._count = folder, most_s, count
         self._asked: deque[Asked] = deque()  # one for each task that waits: that is its bound
+        self._gathering = False
         self._at_work = 0  # threads on their way or busy
         self._idle: list[sqlite3.Connection] = []
         self._busy: dict[object, sqlite3.Connection] = {}  # by read
@@ -83,7 +95,9 @@ class Readers:
         await trio.lowlevel.checkpoint_if_cancelled()
         asked = Asked(work, trio.lowlevel.current_task())
         self._asked.append(asked)
-        self._send_thread()
+        if not self._gathering:  # all that is asked for in one turn of the event loop goes together
+            self._gathering = True
+            trio.lowlevel.current_trio_token().run_sync_soon(self._gathered)
         return cast(T, await trio.lowlevel.wait_task_rescheduled(asked.abandon))
 
     def look(self) -> None:
@@ -99,6 +113,10 @@ class Readers:
         self._closed = True
         while self._idle:
             self._idle.pop().close()
+
+    def _gathered(self) -> None:
+        self._gathering = False
+        self._send_thread()
 
     def _send_thread(self) -> None:
         if self._at_work >= self._count or not self._asked:
@@ -151,16 +169,30 @@ class Readers:
         connection.execute("BEGIN")
         until = now() + SLICE_S
         try:
-            for nth, asked in enumerate(batch):
+            for nth, alike in enumerate(_by_kind(batch)):
                 if nth and now() > until:
-                    self._asked.extendleft(reversed(batch[nth:]))
-                    del batch[nth:]
-                    break
-                if not asked.abandoned:
-                    asked.outcome = self._read_one(connection, asked)
+                    self._asked.extendleft(reversed(alike))
+                    for asked in alike:
+                        batch.remove(asked)
+                elif len(alike) == 1 or not self._read_alike(connection, alike):
+                    for asked in alike:
+                        asked.outcome = self._read_one(connection, asked)
         finally:
             if connection.in_transaction:
                 connection.execute("COMMIT")
+
+    def _read_alike(self, connection: sqlite3.Connection, alike: list[Asked]) -> bool:
+        """All in one go; False when that failed, and each is to be read by itself, so that one does not fail the others."""
+        self._busy[alike[0]] = connection
+        try:
+            found = alike[0].work.read_all([asked.work for asked in alike], connection)  # type: ignore[attr-defined]
+        except Exception:  # noqa: BLE001 - it comes again with the read whose it is
+            return False
+        finally:
+            del self._busy[alike[0]]
+        for asked, value in zip(alike, found, strict=True):
+            asked.outcome = Value(value)
+        return True
 
     def _read_one(self, connection: sqlite3.Connection, asked: Asked) -> Outcome[Any]:
         self._busy[asked] = connection
@@ -183,3 +215,12 @@ class Readers:
 def _failed(told: StorageError, error: sqlite3.Error) -> Outcome[Any]:
     told.__cause__ = error
     return Error(told)
+
+
+def _by_kind(batch: Sequence[Asked]) -> list[list[Asked]]:
+    """Those that somebody still waits for; what is read in one go is together."""
+    groups: dict[Hashable, list[Asked]] = {}
+    for asked in batch:
+        if not asked.abandoned:
+            groups.setdefault(getattr(asked.work, "kind", asked), []).append(asked)
+    return list(groups.values())

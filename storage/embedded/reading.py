@@ -1,12 +1,14 @@
 """What is read of the log and the stored entries, each inside one read transaction."""
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import chain
 from typing import Any, NamedTuple
 
 from storage.embedded.database import Settings
 from storage.embedded.indexing import decode
-from storage.embedded.statements import marks
+from storage.embedded.statements import marks, padded
 from storage.ports.entry import NOWHERE, Place
 from storage.ports.log import Loaded, Row, Stored, StoredRow
 
@@ -38,23 +40,70 @@ def read_places(connection: sqlite3.Connection) -> dict[int, Place]:
     return {partition: Place(*place) for partition, *place in rows}
 
 
-def read_loaded(settings: Settings, tenant: str, conversation: str, partition: int, connection: sqlite3.Connection) -> Loaded:
-    """What a room wakes from."""
-    place = connection.execute("SELECT generation, offset, item FROM places WHERE partition = ?", (partition,)).fetchone()
-    head = connection.execute(f"SELECT doc FROM documents WHERE collection = {_COLLECTION} AND key = ?", (tenant, "heads", conversation)).fetchone()
-    stored = Place(*place) if place else NOWHERE
-    if head is None or head[0] is None:
-        return Loaded(stored, None, _parts(connection, tenant, conversation), ())
-    doc = decode(head[0])
-    window = read_entries(settings, tenant, conversation, Between(doc["window"] - 1, doc["seq"] + 1, -1), connection)
-    return Loaded(stored, doc, _parts(connection, tenant, conversation), window)
+@dataclass(frozen=True, slots=True)
+class Load:
+    """What a room wakes from; all rooms of a tenant that wake together are read in one go."""
+
+    settings: Settings
+    tenant: str
+    conversation: str
+    partition: int
+
+    @property
+    def kind(self) -> tuple[str, str]:
+        """See storage.embedded.readers.Alike."""
+        return "load", self.tenant
+
+    def __call__(self, connection: sqlite3.Connection) -> Loaded:
+        return self.read_all([self], connection)[0]
+
+    def read_all(self, alike: Sequence["Load"], connection: sqlite3.Connection) -> list[Loaded]:
+        """See storage.embedded.readers.Alike."""
+        names = sorted({one.conversation for one in alike})
+        places = _places(connection, sorted({one.partition for one in alike}))
+        heads = {name: decode(doc) for name, doc in _heads(connection, self.tenant, padded(names, names[0]))}
+        parts = _parts(connection, self.tenant, padded(names, None))
+        windows = _windows(self.settings, connection, self.tenant, {name: (head["window"], head["seq"]) for name, head in heads.items()})
+        return [Loaded(places.get(one.partition, NOWHERE), heads.get(one.conversation), parts.get(one.conversation, ()),
+                       windows.get(one.conversation, ())) for one in alike]
 
 
-def _parts(connection: sqlite3.Connection, tenant: str, conversation: str) -> list[dict[str, Any]]:
-    select = f"SELECT doc FROM documents WHERE collection = {_COLLECTION} AND key > ? AND key < ? AND doc IS NOT NULL ORDER BY key"
+def _places(connection: sqlite3.Connection, partitions: Sequence[int]) -> dict[int, Place]:
+    wanted = padded(partitions, partitions[0])
+    select = f"SELECT partition, generation, offset, item FROM places WHERE partition IN ({marks(wanted)})"
+    return {partition: Place(*place) for partition, *place in connection.execute(select, wanted).fetchall()}
+
+
+def _heads(connection: sqlite3.Connection, tenant: str, names: Sequence[str]) -> list[tuple[str, bytes]]:
+    select = f"SELECT key, doc FROM documents WHERE collection = {_COLLECTION} AND key IN ({marks(names)}) AND doc IS NOT NULL"
+    return connection.execute(select, (tenant, "heads", *names)).fetchall()
+
+
+def _parts(connection: sqlite3.Connection, tenant: str, names: Sequence[str | None]) -> dict[str, list[dict[str, Any]]]:
+    """By conversation, in order of key."""
+    select = f"""WITH wanted (name) AS (VALUES {", ".join(["(?)"] * len(names))}) SELECT wanted.name, documents.doc FROM wanted
+        CROSS JOIN documents ON documents.collection = {_COLLECTION} AND documents.key > wanted.name || '/' AND documents.key < wanted.name || '0'
+        AND documents.doc IS NOT NULL ORDER BY documents.key"""
     # "0" is the character behind "/": this is every key that begins with the conversation and a slash.
-    rows = connection.execute(select, (tenant, "parts", f"{conversation}/", f"{conversation}0")).fetchall()
-    return [decode(doc) for (doc,) in rows]
+    found: dict[str, list[dict[str, Any]]] = {}
+    for name, doc in connection.execute(select, (*names, tenant, "parts")).fetchall():
+        found.setdefault(name, []).append(decode(doc))
+    return found
+
+
+def _windows(settings: Settings, connection: sqlite3.Connection, tenant: str, of: Mapping[str, tuple[int, int]]) -> dict[str, list[StoredRow]]:
+    """The stored entries from one seq to another, by conversation, in order."""
+    found: dict[str, list[StoredRow]] = {}
+    if of:
+        wanted = padded([(name, first, last) for name, (first, last) in of.items()], (None, 0, 0))
+        select = f"""WITH wanted (name, first, last) AS (VALUES {", ".join(["(?, ?, ?)"] * len(wanted))})
+            SELECT wanted.name, stored.seq, stored.n, stored.place, log.data FROM wanted
+            CROSS JOIN conversations ON conversations.tenant = ? AND conversations.name = wanted.name
+            CROSS JOIN stored ON stored.conversation = conversations.id AND stored.seq BETWEEN wanted.first AND wanted.last
+            CROSS JOIN log ON log.place = stored.place ORDER BY stored.seq"""
+        for name, seq, n, offset, data in connection.execute(select, (*chain.from_iterable(wanted), tenant)).fetchall():
+            found.setdefault(name, []).append(StoredRow(seq, n, settings.place(offset), data))
+    return found
 
 
 def read_entries(settings: Settings, tenant: str, conversation: str, of: Between, connection: sqlite3.Connection) -> list[StoredRow]:

@@ -8,8 +8,10 @@ import sqlite3
 from collections.abc import Iterable, Sequence
 from functools import cache
 from itertools import chain
-from typing import Any
+from typing import Any, TypeVar
 
+T = TypeVar("T")
+F = TypeVar("F")
 _GATHERED = (64, 32, 16, 8, 4, 2, 1)
 
 
@@ -32,3 +34,8 @@ def _text(insert: str, columns: int, rows: int, then: str) -> str:
 def marks(values: Iterable[Any]) -> str:
     """As many question marks as there are values."""
     return ", ".join("?" for _ in values)
+
+
+def padded(values: Sequence[T], filler: F) -> list[T | F]:
+    """As many values as one of a few statements takes, so that these stay prepared: the next power of two."""
+    return [*values, *[filler] * ((1 << (len(values) - 1).bit_length()) - len(values))] if values else []

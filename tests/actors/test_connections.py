@@ -134,6 +134,67 @@ async def test_resume_gives_what_was_missed_once_and_in_order(world: World, auto
     assert [push["t"] for push in back.got("conversation.joined")] == ["conversation.joined"]
 
 
+async def test_what_was_missed_follows_the_greeting_at_once_where_it_is_kept(world: World, autojump_clock: object) -> None:
+    alice = await group(world)
+    assert (await alice.ask("member.add", c="g", users=["carol"]))["seq"] == 2
+    bob, carol = await greeted(world, "bob", "w2"), await greeted(world, "carol", "w2")
+    for client in (bob, carol):
+        await client.ask("conversation.watch", c="g")
+    bob.drop()
+    for n in range(30):
+        await alice.ask("message.send", c="g", id=new_id(world), text=str(n))
+    await carol.until(lambda client: len(client.got("message.new")) == 30)
+    carol.worker.assembly.history.after = None  # type: ignore[method-assign,assignment]  # nothing is read
+    back = await greeted(world, "bob", "w2", resume={"g": {"seq": 2, "epoch": 1}})
+    assert back.frames[0]["r"]["conversations"]["g"]["to"] == 32
+    assert back.frames[1:31] == carol.got("message.new"), "the same, behind the reply"
+    await alice.ask("message.send", c="g", id=new_id(world), text="live")
+    await back.until(lambda client: len(client.got("message.new")) == 31)
+    assert [push["s"] for push in back.got("message.new")] == list(range(3, 34))
+
+
+async def test_what_was_deleted_meanwhile_is_not_told_from_what_is_kept(world: World, autojump_clock: object) -> None:
+    alice = await group(world)
+    assert (await alice.ask("member.add", c="g", users=["carol"]))["seq"] == 2
+    bob, carol = await greeted(world, "bob", "w2"), await greeted(world, "carol", "w2")
+    for client in (bob, carol):
+        await client.ask("conversation.watch", c="g")
+    bob.drop()
+    for text in ("kept", "secret"):
+        await alice.ask("message.send", c="g", id=(last := new_id(world)), text=text)
+    await alice.ask("message.delete", c="g", id=last, **{"for": "all"})
+    await carol.until(lambda client: len(client.got("message.deleted")) == 1)
+    back = await greeted(world, "bob", "w2", resume={"g": {"seq": 1, "epoch": 1}})
+    await back.until(lambda client: len(client.got("message.deleted")) == 1)
+    assert [push["p"].get("text") for push in back.got("message.new")] == ["kept", None]
+    third = await greeted(world, "bob", "w2", resume={"g": {"seq": 1, "epoch": 1}})
+    await third.until(lambda client: len(client.got("message.deleted")) == 1)
+    assert third.got("message.new") == back.got("message.new")
+
+
+async def test_all_who_come_back_to_a_conversation_that_nobody_followed_are_told_by_one_read(world: World, autojump_clock: object) -> None:
+    alice = await group(world)
+    for n in range(250):
+        await alice.ask("message.send", c="g", id=new_id(world), text=str(n))
+    await trio.sleep(2)  # it is stored
+    worker, reads = world.workers["w2"], list[int]()
+    entries = worker.assembly.log.entries
+
+    async def counted(scope: Any, conversation: str, after: int, *rest: Any, **more: Any) -> Any:
+        if conversation == "g":
+            reads.append(after)
+        return await entries(scope, conversation, after, *rest, **more)
+
+    worker.assembly.log.entries = counted  # type: ignore[method-assign]
+    back = [Client(worker) for _ in range(8)]
+    for client in back:
+        client.say("hello", token="bob", resume={"g": {"seq": 1, "epoch": 1}})
+    for client in back:
+        await client.until(lambda client: len(client.got("message.new")) == 250)
+        assert [push["s"] for push in client.got("message.new")] == list(range(2, 252))
+    assert reads == [1, 201], "each page once, however many come"
+
+
 async def test_resume_with_another_epoch_is_a_gap(world: World, autojump_clock: object) -> None:
     await group(world, said=2)
     back = await greeted(world, "bob", resume={"g": {"seq": 1, "epoch": 99}})

@@ -148,3 +148,57 @@ async def test_turns_give_way_to_other_tasks(autojump_clock: MockClock) -> None:
         busy = False
         await wait_all_tasks_blocked()
         assert many.statistics().processed > 1000
+
+
+async def test_one_that_rests_answers_a_first_post_before_it_returns(notes: list[tuple[str, Any]], autojump_clock: MockClock) -> None:
+    async with open_supervisor() as supervisor:
+        many, answers = directory(supervisor), list[Any]()
+        many.post_first("a", "now", lambda value, error: answers.append((value, error)))
+        assert answers == [("now", None)]
+        assert notes == [("a", "now"), ("a", "settled")]
+        assert many.statistics().resting == many.statistics().processed == 1
+
+
+async def test_a_first_post_comes_behind_what_waits_already(notes: list[tuple[str, Any]], autojump_clock: MockClock) -> None:
+    async with open_supervisor() as supervisor:
+        many, answers = directory(supervisor), list[Any]()
+        many.send_nowait("a", "before")
+        many.post_first("a", "after", lambda value, error: answers.append(value))
+        assert answers == []
+        await wait_all_tasks_blocked()
+        assert answers == ["after"]
+        assert notes == [("a", "before"), ("a", "after"), ("a", "settled")]
+
+
+async def test_what_comes_in_its_turn_is_handled_after_it(notes: list[tuple[str, Any]], autojump_clock: MockClock) -> None:
+    async with open_supervisor() as supervisor:
+        many, answers = directory(supervisor), list[Any]()
+
+        def say_more(actor: Plain) -> str:
+            many.post_first("a", "inner", lambda value, error: answers.append(value))
+            return "outer"
+
+        many.post_first("a", say_more, lambda value, error: answers.append(value))
+        assert answers == ["outer", "inner"]
+
+
+async def test_one_that_dies_of_a_first_post_is_out_of_the_books(autojump_clock: MockClock) -> None:
+    async with open_supervisor() as supervisor:
+        many, answers = directory(supervisor), list[Any]()
+        many.post_first("a", "die", lambda value, error: answers.append(error))
+        assert isinstance(answers[0], ActorStopped)
+        assert many.find("a") is None
+        many.post_first("a", "again", lambda value, error: answers.append(value))
+        await wait_all_tasks_blocked()
+        assert answers[1:] == ["again"]
+
+
+async def test_what_nobody_survives_ends_the_house_and_not_who_posted(autojump_clock: MockClock) -> None:
+    def fall(actor: Plain) -> None:
+        raise MemoryError
+
+    with pytest.raises(BaseExceptionGroup) as ended:
+        async with open_supervisor() as supervisor:
+            directory(supervisor).post_first("a", fall, lambda value, error: None)
+            await trio.sleep(1)
+    assert ended.group_contains(MemoryError)

@@ -90,6 +90,11 @@ async def read_head(receive: Callable[[], Awaitable[bytes]], path: bytes | None)
             return Head(data, bool(ours))
 
 
+def whole_head(data: bytes, path: bytes | None) -> Head | None:
+    """The same of what has come already, if that is all of it and for us."""
+    return Head(data, True) if _END in data and (path is None or _asks_for(path, data)) else None
+
+
 def _asks_for(path: bytes, data: bytes) -> bool | None:
     """Whether the target is `path`, query apart; None while it has not come far enough."""
     line, whole, _ = data.partition(b"\r\n")
