@@ -115,7 +115,7 @@ class Router:
     async def submit(self, scope: Scope, act: Act) -> Verdict:
         """Have an act decided. Raises Refused."""
         key = Key(scope.tenant, act.conversation)
-        return cast(Verdict, await _answer(lambda reply: self.post(key, Submit(act), reply)))
+        return cast(Verdict, await answered(lambda reply: self.post(key, Submit(act), reply)))
 
     async def submit_all(self, acts: Sequence[tuple[Scope, Act]]) -> None:
         """Have several acts decided at once, each in its own conversation. Raises the first Refused that may be tried again."""
@@ -162,7 +162,7 @@ class Router:
     async def signal(self, scope: Scope, conversation: str, what: str, p: dict[str, Any], *, again: bool = False) -> Any:
         """Hand something ephemeral to the room, and have its part's answer."""
         key = Key(scope.tenant, conversation)
-        return await (self._patiently if again else _answer)(lambda reply: self.ask(key, Signal(scope, what, p), reply))
+        return await (self._patiently if again else answered)(lambda reply: self.ask(key, Signal(scope, what, p), reply))
 
     def signal_now(self, scope: Scope, conversation: str, what: str, p: dict[str, Any]) -> Any:
         """The same, if the answer is at hand."""
@@ -211,7 +211,7 @@ class Router:
         until = trio.current_time() + VIEW_WITHIN_S
         while True:
             try:
-                return await _answer(post)
+                return await answered(post)
             except Refused as refused:
                 if not refused.retryable or trio.current_time() > until or refused.field:
                     raise
@@ -261,7 +261,7 @@ def _at_hand(post: Callable[[Settle], None]) -> Any:
     return answer
 
 
-async def _answer(post: Callable[[Settle], None]) -> Any:
+async def answered(post: Callable[[Settle], None]) -> Any:
     """Wait for the one call of a reply, if it does not come at once. Raises what it brings, or `timeout`."""
     done: trio.Event | None = None
     held: list[tuple[Any, Exception | None]] = []

@@ -21,7 +21,7 @@ def ratios(rows: Sequence[Row]) -> dict[str, float]:
     found = {}
     for row in rows:
         for base in rows:
-            if row.server == OURS and base.server in BASES and (base.workload, base.case) == (row.workload, row.case):
+            if row.server.partition(",")[0] == OURS and base.server in BASES and (base.workload, base.case) == (row.workload, row.case):
                 found.update({f"{row.workload}, {row.case}, {name}, to {base.server}": value / base.figures[name]
                               for name, value in row.figures.items() if name.endswith("CPU-s") and base.figures.get(name)})
     return found

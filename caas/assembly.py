@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any, Protocol
 
 from actors.across import Across, signal_of
@@ -24,7 +25,7 @@ from actors.messages import op_of
 from actors.presences import Presences
 from actors.reader import FollowedLog, Reader
 from actors.room import Room
-from actors.router import Links, Ring, Router, key_of
+from actors.router import Links, Ring, Router, answered, key_of, refused
 from actors.ruling import Ruling
 from actors.standing import Desk
 from actors.storing import Storer
@@ -119,7 +120,7 @@ class Assembly:
         self.lately = Lately(backend.documents, kinds)
         self.ready = Ready()
         self.vault.lost.append(self.ready.clear)
-        self.history = History(self.router, log, self.lately, self.vault, kinds, self.users)
+        self.history = History(self.router, log, self.lately, self.vault, kinds, self.users, self.ready)
         self.fanout = Fanout(self.router, self.history, errands, frame, self.ready, crowd)
         self.addressees = Addressees(frame)
         self.living = Living(f"{node}/{me}/{boot}", backend.counters, world.clock)
@@ -263,7 +264,8 @@ class Assembly:
         if self.rates is not None:
             await self.rates.of(scope.tenant).admitted(caller_of(scope), CONNECTS)
         elsewhere = await self.elsewhere.connections(scope, self.tenants.known(scope.tenant).personal(scope.user)) if self._policy else 0
-        await self.tenant_actors.ask(scope.tenant, Enter(scope.user, elsewhere))
+        post = partial(self.tenant_actors.post_first, scope.tenant, Enter(scope.user, elsewhere))
+        await answered(lambda reply: post(lambda value, error: reply(value, refused(error))))
 
     def _leave(self, scope: Scope) -> None:
         with contextlib.suppress(ActorStopped, MailboxFull):

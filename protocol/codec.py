@@ -17,9 +17,32 @@ from protocol.scan import ABSENT, Finding, scan
 
 _unpack = msgspec.msgpack.Decoder().decode
 _parse = msgspec.json.Decoder().decode
-pack = msgspec.msgpack.Encoder().encode
+
+
+class Packed:
+    """A value that is msgpack already: a push as it was told before."""
+
+    __slots__ = ("data",)
+
+    def __init__(self, data: bytes) -> None:
+        self.data = data
+
+
+def _as_it_is(value: object) -> msgspec.Raw:
+    if isinstance(value, Packed):
+        return msgspec.Raw(value.data)
+    raise NotImplementedError
+
+
+def _decoded(value: object) -> Any:
+    if isinstance(value, Packed):
+        return _unpack(value.data)
+    raise NotImplementedError
+
+
+pack = msgspec.msgpack.Encoder(enc_hook=_as_it_is).encode
 """Any value as msgpack."""
-write = msgspec.json.Encoder().encode
+write = msgspec.json.Encoder(enc_hook=_decoded).encode
 """Any value as JSON."""
 
 _HARMLESS = bytes(byte for byte in range(256) if not (0x80 <= byte <= 0x9F or (0xC1 <= byte <= 0xCB and byte not in (0xC2, 0xC3))

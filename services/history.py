@@ -6,6 +6,7 @@ from typing import Any, NamedTuple, Protocol
 
 import msgspec
 
+from protocol.codec import Packed
 from protocol.errors import Refused
 from protocol.ids import joined
 from services.acts import Rooms, View
@@ -13,6 +14,7 @@ from services.heads import removed_by
 from services.kinds import NOBODY, Kinds, Touched
 from services.lately import Lately
 from services.overlays import COLLECTION, overlay_key
+from services.ready import Ready
 from services.scope import Scope
 from storage.ports.entry import NOWHERE, Entry, decode_entry
 from storage.ports.errors import Damaged
@@ -63,6 +65,14 @@ class Passage(NamedTuple):
     more: bool
 
 
+class Synced(NamedTuple):
+    """Pushes of a conversation in order, and what its room said of it."""
+
+    entries: Sequence[dict[str, Any] | Packed]
+    view: dict[str, Any]
+    more: bool
+
+
 def sealed_for(tenant: str, conversation: str, op: bytes) -> bytes:
     """What a body is bound to, tenant, conversation and act: it opens nowhere else."""
     return _place(tenant, conversation) + _SIZE_OF_AN_ACT + op.hex().encode()
@@ -80,9 +90,9 @@ def _place(tenant: str, conversation: str) -> bytes:
 class History:
     """Reads entries, and renders them as pushes."""
 
-    def __init__(self, rooms: Rooms, log: Log, lately: Lately, opener: Opener, kinds: Kinds, people: People) -> None:
+    def __init__(self, rooms: Rooms, log: Log, lately: Lately, opener: Opener, kinds: Kinds, people: People, ready: Ready) -> None:
         self._rooms, self._log, self._opener, self._kinds, self._people = rooms, log, opener, kinds, people
-        self.lately = lately
+        self.lately, self._ready = lately, ready
 
     async def after(self, scope: Scope, conversation: str, after: int, limit: int, *, own: bool = False) -> Passage:
         """The next entries after a seq, oldest first."""
@@ -94,6 +104,16 @@ class History:
         if rows and [row.seq for row in rows] != list(range(rows[0].seq, rows[0].seq + len(rows))):
             raise Refused("unavailable", "Storage is behind for a moment: ask again.")
         return Passage(rows, view, bool(rows) and rows[-1].seq < view["head"]["seq"])
+
+    async def synced(self, scope: Scope, conversation: str, after: int, limit: int, *, own: bool = False) -> Synced:
+        """The next entries after a seq as pushes, oldest first: as they were told here, where that is kept, else read."""
+        view = await self._rooms.view(scope, conversation, View("about", own=own, floor=after))
+        head, floor = view["head"]["seq"], view["head"]["floor"][0]
+        kept = self._ready.whole((scope.tenant, conversation), after, head, limit) if after >= floor else None
+        if kept is not None:
+            return Synced([Packed(push) for push in kept], view, after + len(kept) < head)
+        passage = await self.after(scope, conversation, after, limit, own=own)
+        return Synced(await self.pushes(scope, passage.rows, "me" if own else "", passage.view), passage.view, passage.more)
 
     async def around(self, scope: Scope, conversation: str, after: int, before: int, limit: int, kinds: Sequence[str], *, newest: bool) -> Passage:
         """`limit` entries of some kinds with after < seq < before: the oldest of them, or the newest; in order of seq."""

@@ -70,6 +70,15 @@ class Ready:
         kept = self._kept.get(place)
         return kept.after(seq, min(most, last - seq)) if kept is not None and last > seq else []
 
+    def whole(self, place: Place, seq: int, last: int, most: int) -> list[bytes] | None:
+        """The same for whoever knows that the conversation has come to `last`: nothing where some are missing, or where this worker has been
+        told less. It might have been told of a deletion by then."""
+        kept = self._kept.get(place)
+        if kept is None or kept.last < last:
+            return None
+        found = self.after(place, seq, last, most)
+        return found if len(found) == min(most, last - seq) else None
+
     def fill(self, place: Place, first: int, pushes: Sequence[bytes], dropped: int) -> None:
         """What was read from storage since `dropped` was as it is, with its first seq: kept, where it adjoins what is kept, or where nothing is."""
         if dropped != self.dropped or not pushes:

@@ -5,19 +5,26 @@ from typing import Any
 
 from protocol.ids import derived_id
 from services.digests import digest
+from services.recent import Recent
+
+_MOST_CACHED = 10_000
 
 
 class Tenant:
     """An application's own derivations. Its key never changes, so an id derived once is right for ever."""
 
-    __slots__ = ("_key", "id")
+    __slots__ = ("_key", "_personal", "id")
 
     def __init__(self, tenant: str, key: bytes) -> None:
         self.id, self._key = tenant, key
+        self._personal: Recent[str, str] = Recent(_MOST_CACHED)  # asked for again and again while somebody comes in
 
     def personal(self, user: str) -> str:
         """A user's personal conversation (`me` on the wire), by internal id."""
-        return derived_id(self._key, "personal", user)
+        if (known := self._personal.get(user)) is None:
+            known = derived_id(self._key, "personal", user)
+            self._personal.put(user, known)
+        return known
 
     def direct(self, one: str, other: str) -> str:
         """The direct conversation of two users, whoever asks."""

@@ -1,8 +1,8 @@
 """Ours: `caas dev` with limits off on one core, or any set-up that has an address and a secret key."""
 
+import contextlib
 import http.client
 import json
-import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -20,11 +20,12 @@ T = TypeVar("T")
 
 
 class Rest:
-    """A set-up's REST interface with a secret key, over connections that are kept, one for each thread that asks."""
+    """A set-up's REST interface with a secret key, over connections that are kept: as many as have ever asked at the same time, for a door
+    with limits on counts what comes from one address."""
 
     def __init__(self, base: str, key: str) -> None:
-        self._at, self._key, self._kept = urlsplit(base), key, threading.local()
-        self._all: list[http.client.HTTPConnection] = []
+        self._at, self._key = urlsplit(base), key
+        self._idle: list[http.client.HTTPConnection] = []
 
     def post(self, path: str, body: dict[str, Any], acting: str = "") -> Any:
         """The answer. Raises Broken for a refusal."""
@@ -40,17 +41,18 @@ class Rest:
 
     def close(self) -> None:
         """End the connections."""
-        for connection in self._all:
-            connection.close()
+        while self._idle:
+            self._idle.pop().close()
 
     def _ask(self, method: str, path: str, body: Any, acting: str) -> Any:
         headers = {"Authorization": f"Bearer {self._key}", "Content-Type": "application/json", **({"CAAS-User": acting} if acting else {})}
         for last in (False, True):
-            connection = self._connection()
+            connection = self._connection(fresh=last)
             try:
                 connection.request(method, "/api/v1" + path, None if body is None else json.dumps(body), headers)
                 answer = connection.getresponse()
                 said = answer.read()
+                self._idle.append(connection)
                 break
             except (http.client.HTTPException, ConnectionError) as error:  # it was kept too long: once more on a fresh one
                 connection.close()
@@ -60,12 +62,12 @@ class Rest:
             raise Broken(f"{method} {path} was refused: {answer.status} {_sentence(said)}")
         return json.loads(said)
 
-    def _connection(self) -> http.client.HTTPConnection:
-        if not hasattr(self._kept, "connection"):
-            kind = http.client.HTTPSConnection if self._at.scheme == "https" else http.client.HTTPConnection
-            self._kept.connection = kind(self._at.hostname or "127.0.0.1", self._at.port, timeout=60)
-            self._all.append(self._kept.connection)
-        return self._kept.connection  # type: ignore[no-any-return]
+    def _connection(self, *, fresh: bool) -> http.client.HTTPConnection:
+        with contextlib.suppress(IndexError):  # several threads ask
+            if not fresh:
+                return self._idle.pop()
+        kind = http.client.HTTPSConnection if self._at.scheme == "https" else http.client.HTTPConnection
+        return kind(self._at.hostname or "127.0.0.1", self._at.port, timeout=60)
 
 
 class Ours:

@@ -42,7 +42,7 @@ class Target(Protocol):
 
 
 class Child:
-    """A peer's process, which says `ready PORT` when it serves."""
+    """A peer's process, which says `ready PORT`, or `ready URL`, when it serves."""
 
     def __init__(self, command: Sequence[str], *, core: int | None, log: Path, folder: Path | None = None, **environment: str) -> None:
         self._errors: IO[str] = log.open("a")
@@ -86,7 +86,7 @@ class Child:
         while select.select([self._process.stdout], [], [], max(0.0, until - time.monotonic()))[0]:
             line = self._process.stdout.readline()
             if line.startswith("ready "):
-                return int(line.split()[1])
+                return int(line.split()[1].rpartition(":")[2])
             if not line:
                 break
         raise Broken("not ready")

@@ -62,13 +62,12 @@ class Conversations:
         conversation = self._tenants.known(scope.tenant).personal(scope.user) if own else p.c
         if not own:
             rules.check_conversation(p.c)
-        passage = await self._history.after(scope, conversation, p.after, rules.page_size(p.limit, 200, 500), own=own)
-        head, epoch, floor = passage.view["head"]["seq"], passage.view["epoch"], passage.view["head"]["floor"][0]
+        synced = await self._history.synced(scope, conversation, p.after, rules.page_size(p.limit, 200, 500), own=own)
+        head, epoch, floor = synced.view["head"]["seq"], synced.view["epoch"], synced.view["head"]["floor"][0]
         if p.epoch not in (UNSET, epoch):
             return {"entries": [], "head": head, "epoch": epoch, "more": False, "gap": {"from": 1, "to": head}}
-        entries = await self._history.pushes(scope, passage.rows, "me" if own else "", passage.view)
         gap = {"gap": {"from": p.after + 1, "to": floor}} if p.after < floor else {}
-        return {"entries": entries, "head": head, "epoch": epoch, "more": passage.more, **gap}
+        return {"entries": synced.entries, "head": head, "epoch": epoch, "more": synced.more, **gap}
 
     @command("conversation.update", "PATCH /conversations/{c}", answers=replies.ConversationMade, needs=("update",))
     async def update(self, scope: Scope, p: Update) -> dict[str, Any]:

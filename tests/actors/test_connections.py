@@ -195,6 +195,33 @@ async def test_all_who_come_back_to_a_conversation_that_nobody_followed_are_told
     assert reads == [1, 201], "each page once, however many come"
 
 
+async def test_a_sync_says_the_same_from_what_is_kept_as_from_storage(world: World, autojump_clock: object) -> None:
+    alice = await group(world, said=5)
+    bob, twin = await greeted(world, "bob", "w2"), world.workers["w2"].assembly
+    await bob.ask("conversation.watch", c="g")
+    for n in range(20):
+        await alice.ask("message.send", c="g", id=new_id(world), text=str(n))
+    await bob.until(lambda client: len(client.got("message.new")) == 20)
+    kept = [await bob.ask("conversation.sync", c="g", after=after, limit=limit) for after, limit in ((6, 5), (6, 500), (25, 5), (26, 5))]
+    twin.ready.clear()
+    read = [await bob.ask("conversation.sync", c="g", after=after, limit=limit) for after, limit in ((6, 5), (6, 500), (25, 5), (26, 5))]
+    assert kept == read
+    assert [len(page["entries"]) for page in kept] == [5, 20, 1, 0]
+    assert [page["more"] for page in kept] == [True, False, False, False]
+
+
+async def test_a_sync_is_not_served_from_what_a_deletion_has_overtaken(world: World, autojump_clock: object) -> None:
+    alice = await group(world)
+    bob = await greeted(world, "bob", "w2")
+    await bob.ask("conversation.watch", c="g")
+    await alice.ask("message.send", c="g", id=(last := new_id(world)), text="secret")
+    await bob.until(lambda client: len(client.got("message.new")) == 1)
+    world.workers["w2"].assembly.fanout.take = lambda *push: None  # type: ignore[method-assign]  # what comes next is not heard here
+    await alice.ask("message.delete", c="g", id=last, **{"for": "all"})
+    synced = await bob.ask("conversation.sync", c="g", after=1)
+    assert ["text" in entry["p"] for entry in synced["entries"] if entry["t"] == "message.new"] == [False]
+
+
 async def test_resume_with_another_epoch_is_a_gap(world: World, autojump_clock: object) -> None:
     await group(world, said=2)
     back = await greeted(world, "bob", resume={"g": {"seq": 1, "epoch": 99}})

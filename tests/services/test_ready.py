@@ -89,3 +89,12 @@ def test_forgotten_and_cleared() -> None:
     ready.put(PLACE, 4, push(4))
     ready.clear()
     assert (ready.after(PLACE, 3, 4, 3), ready.bytes) == ([], 0)
+
+
+def test_all_or_nothing_for_whoever_knows_the_head() -> None:
+    ready = kept(5, 9)
+    assert ready.whole(PLACE, 6, 9, 10) == [push(7), push(8), push(9)]
+    assert ready.whole(PLACE, 4, 9, 2) == [push(5), push(6)]
+    assert ready.whole(PLACE, 9, 9, 2) == []
+    assert ready.whole(PLACE, 3, 9, 10) is None, "the fourth is not here"
+    assert ready.whole(PLACE, 6, 10, 2) is None, "what comes next might be a deletion"
