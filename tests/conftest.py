@@ -14,7 +14,6 @@ import trio
 from deploy.local.engines import Engine, Kafka, Mongo, Redis, Registry
 from tests.engines.needing import needing
 
-
 ENGINES = {"kafka", "mongo", "redis", "registry"}
 SHARING = {"bench", "fuzz", "journeys", "sdk", "wire"}
 """Folders whose tests share a server."""
