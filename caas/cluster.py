@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import trio
 from redis.exceptions import RedisError
 
 from caas.assembly import World
@@ -13,9 +14,12 @@ from services.catalogue import KINDS
 from storage.cluster.backend import ClusterBackend, Engines, Node, open_cluster
 from storage.cluster.bus import WHO_BYTES
 from storage.cluster.counters import living as counted
+from storage.cluster.documents import ClusterDocuments
+from storage.cluster.fitting import open_mongo
 from storage.cluster.kafka import Kafka
 from storage.cluster.redis import make_client
 from storage.cluster.registry import register
+from storage.cluster.settings import read_settings
 from storage.failing import Unfit
 
 _log = logging.getLogger("caas")
@@ -60,3 +64,15 @@ def living(config: Config, now_ms: int) -> list[str]:
         except RedisError as error:
             _log.warning("Redis does not say whether nodes still run: %s", error)
             return []
+
+
+@asynccontextmanager
+async def open_configured_documents(config: Config) -> AsyncIterator[ClusterDocuments]:
+    """Its documents, while nodes run or not. Raises Unfit (also where a set-up was moved away), StorageAway."""
+    async with open_mongo(config.mongo, config.setup) as mongo, trio.open_nursery() as nursery:
+        documents = ClusterDocuments(mongo)
+        nursery.start_soon(documents.run)
+        if await read_settings(documents) is None:
+            raise Unfit(f"no set-up `{config.setup}` was made there yet: start a node first")
+        yield documents
+        nursery.cancel_scope.cancel()

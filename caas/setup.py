@@ -1,4 +1,4 @@
-"""A set-up worked on from the command line: its services, without rooms. A server may be running on the same folder.
+"""A set-up worked on from the command line: its services, without rooms. A server may be running on the same folder, or nodes of the cluster.
 
 Workers look at keys and applications anew within a second, so what is done here counts there without anybody being told.
 """
@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from caas.config import Config
 from caas.options import Mistake
 from caas.secrets import master_key
-from caas.wiring import open_backend
+from caas.wiring import open_documents
 from caas.world import SystemWorld
 from protocol.errors import Refused
 from services.acts import Act, Verdict
@@ -56,10 +56,12 @@ class Setup:
 
 def on_setup(config: Config, work: Callable[[Setup], Awaitable[Any]], *, make: bool = False) -> Any:
     """Run `work` on the set-up. `make`: one may be made; else it must be there. Raises Mistake; what fails is told, and exits with 1."""
-    if not (config.data / "caas.sqlite").exists():
-        _begin(config, make)
+    if config.backend == "embedded":
+        if not (config.data / "caas.sqlite").exists():
+            _begin(config, make)
+        config = replace(config, partitions=partitions_of(config.data) or config.partitions)
     try:
-        return trio.run(_work, replace(config, partitions=partitions_of(config.data) or config.partitions), work)
+        return trio.run(_work, config, work)
     except BaseExceptionGroup as group:
         error = _only(group)
     except _EXPECTED as alone:
@@ -68,7 +70,8 @@ def on_setup(config: Config, work: Callable[[Setup], Awaitable[Any]], *, make: b
         raise error from None
     if isinstance(error, Refused):
         raise Mistake(error.message) from None
-    raise SystemExit(f"caas: the data in {config.data} cannot be worked with: {error or type(error).__name__}")
+    where = config.data if config.backend == "embedded" else config.setup
+    raise SystemExit(f"caas: the data in {where} cannot be worked with: {error or type(error).__name__}")
 
 
 async def _work(config: Config, work: Callable[[Setup], Awaitable[Any]]) -> Any:
@@ -79,8 +82,8 @@ async def _work(config: Config, work: Callable[[Setup], Awaitable[Any]]) -> Any:
 @asynccontextmanager
 async def _open(config: Config) -> AsyncIterator[Setup]:
     world = SystemWorld()
-    async with open_backend(config, world) as backend:
-        documents, clock, rng = backend.documents, world.clock, world.rng
+    async with open_documents(config, world) as documents:
+        clock, rng = world.clock, world.rng
         api_keys, token_keys = ApiKeys(documents, clock, rng), TokenKeys(documents, clock, rng)
 
         async def make_sessions() -> Sessions:

@@ -32,6 +32,7 @@ from services.api_keys.service import ApiKeys
 from services.applications.service import Applications
 from services.sessions import Ending, Sessions
 from storage.embedded.backend import open_embedded
+from storage.ports.documents import Documents
 from storage.ports.errors import StorageError
 from supervisor import Child, Restart, Strategy, Supervisor, open_supervisor
 from supervisor.ring import Ring
@@ -176,6 +177,19 @@ def open_backend(config: Config, world: World) -> AbstractAsyncContextManager[Ba
     from caas.cluster import open_configured
 
     return open_configured(config, world, setup)
+
+
+@asynccontextmanager
+async def open_documents(config: Config, world: World) -> AsyncIterator[Documents]:
+    """The documents alone, for the command line: no node more, and no log followed."""
+    if config.backend == "embedded":
+        async with open_backend(config, world) as backend:
+            yield backend.documents
+        return
+    from caas.cluster import open_configured_documents
+
+    async with open_configured_documents(config) as documents:
+        yield documents
 
 
 @asynccontextmanager
