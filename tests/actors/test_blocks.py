@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 import trio
 
-from actors.ephemeral.blocks import AGAIN_AFTER_S
+from actors.ephemeral.blocks import AGAIN_AFTER_S, FIRST_AGAIN_AFTER_S
 from protocol.errors import Refused
+from services.blocks.book import COLLECTION
 from storage.memory.store import Store
 from storage.memory.weather import FAIR, Calm, Fate
 from tests.actors.world import TENANT, Client, World, new_id, open_world
@@ -102,6 +103,30 @@ async def test_a_room_that_was_not_told_looks_again(world: World, autojump_clock
         last = await say(world, bob, chat)
         await trio.sleep(1)
     assert last == "blocked"
+
+
+async def test_a_room_that_woke_before_a_block_was_stored_looks_again_soon(world: World, autojump_clock: object) -> None:
+    """What was told while it slept it has not heard, and what it reads on waking is not there yet: so it is on another node."""
+    alice, bob, chat = await two(world)
+    await trio.sleep(300)
+    late = [True]
+    for worker in world.workers.values():
+        worker.assembly.router.signal = lost  # type: ignore[method-assign]
+        worker.assembly.house.documents.get_many = not_yet(worker.assembly.house.documents.get_many, late)  # type: ignore[method-assign]
+    await alice.ask("user.block", user="bob")
+    assert await say(world, bob, chat) == "sent"
+    late.clear()
+    await trio.sleep(FIRST_AGAIN_AFTER_S + 0.5)
+    await say(world, bob, chat)
+    await trio.sleep(0.1)
+    assert await say(world, bob, chat) == "blocked"
+
+
+def not_yet(read: Any, late: list[bool]) -> Any:
+    async def get_many(scope: Any, collection: str, keys: Any) -> Any:
+        return {} if late and collection == COLLECTION else await read(scope, collection, keys)
+
+    return get_many
 
 
 async def lost(*_: Any) -> Any:

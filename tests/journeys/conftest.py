@@ -15,13 +15,17 @@ from urllib.request import Request, urlopen
 
 import msgspec
 import pytest
+import trio
 
+from deploy.local.cluster import Cluster, Shape, made
 from protocol.errors import CODES
 from scripts.program import Said, ask
+from tests.engines.needing import needing
 from tests.fitting import misfit_frame
 
 HERE = Path(__file__).parent
 DEADLINE_S = 30
+ON_CLUSTER = os.environ.get("JOURNEYS_ON") == "cluster"
 
 
 def need(program: str) -> str:
@@ -47,10 +51,29 @@ def serving(data: Path, *arguments: str, **environment: str) -> Iterator[str]:
             assert process.wait(DEADLINE_S) == 0
 
 
+@contextmanager
+def clustered(folder: Path) -> Iterator[str]:
+    """Two nodes on real engines, behind the balancer; its address. So a journey's steps land on either."""
+    with needing():
+        running = Cluster(folder, made(Shape(nodes=2, brokers=1, members=1), {}), settings={"dev": "1", "limits": "0"})
+    try:
+        trio.run(running.start)
+        yield running.url
+    finally:
+        running.drop()
+
+
+@contextmanager
+def development(folder: Path) -> Iterator[str]:
+    """A development set-up without limits; its base address. With JOURNEYS_ON=cluster it is a cluster."""
+    with clustered(folder) if ON_CLUSTER else serving(folder / "data", "--limits", "off") as base:
+        yield base
+
+
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """One set-up for all journeys."""
-    with serving(tmp_path_factory.mktemp("journeys") / "data", "--limits", "off") as base:
+    with development(tmp_path_factory.mktemp("journeys")) as base:
         yield base
 
 

@@ -14,7 +14,7 @@ from caas_sdk import aio, create_session
 from caas_sdk import trio as on_trio
 from caas_sdk.client import Client
 
-from tests.journeys.conftest import serving
+from tests.journeys.conftest import development
 
 SECRET = "caas_sk_dev"
 
@@ -22,7 +22,7 @@ SECRET = "caas_sk_dev"
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A development set-up of its own; its base address."""
-    with serving(tmp_path_factory.mktemp("sdk") / "data", "--limits", "off") as base:
+    with development(tmp_path_factory.mktemp("sdk")) as base:
         yield base
 
 
