@@ -16,7 +16,7 @@ from actors.across import Across
 from actors.here import Here
 from actors.house import Errands
 from actors.keys import Key
-from actors.living import Living
+from actors.living import RENEW_S, Living
 from actors.messages import Signal
 from protocol.world import Clock
 from services.scope import Scope
@@ -28,6 +28,8 @@ _log = logging.getLogger("actors.elsewhere")
 LOOK_S = 5.0
 UNKNOWN_AFTER_S = 15.0
 """For so long what was seen last is believed, when the counters cannot be read."""
+SURE_AFTER_S = 2 * RENEW_S
+"""Counters that are back, or have lost everything, have been told everything again by then; before, nobody is said to be away."""
 WITHIN_S = 2.0
 AT_ONCE = 500
 
@@ -48,7 +50,7 @@ class Elsewhere:
         """Of the users here: whether it was said that they are idle."""
         self._attending: dict[Key, Tell] = {}
         self._last: dict[Key, Found | None] = {}
-        self._seen_at = float("-inf")
+        self._seen_at = self._sure_at = float("-inf")
         across.on("here", self._hear)
 
     def __bool__(self) -> bool:
@@ -72,7 +74,7 @@ class Elsewhere:
         if not self._across:
             return tell({})
         work = partial(self._read, key.tenant, [key])
-        if not self._errands.run(work, lambda found, error: tell(None if error else _devices(found[0])), WITHIN_S):
+        if not self._errands.run(work, lambda found, error: tell(None if error else self._sure(_devices(found[0]))), WITHIN_S):
             tell(None)
 
     async def connections(self, scope: Scope, personal: str) -> int:
@@ -107,9 +109,12 @@ class Elsewhere:
             try:
                 with trio.fail_after(LOOK_S):
                     await self._look(keys)
+                if self._sure_at == float("inf"):
+                    self._sure_at = trio.current_time() + SURE_AFTER_S
                 self._seen_at = trio.current_time()
             except (StorageError, trio.TooSlowError) as error:
                 _log.info("the counters cannot be read: %r", error)
+                self._sure_at = float("inf")
                 if trio.current_time() - self._seen_at > UNKNOWN_AFTER_S:
                     for key in keys:
                         self._tell(key, None)
@@ -122,7 +127,14 @@ class Elsewhere:
             for begin in range(0, len(of), AT_ONCE):
                 some = of[begin : begin + AT_ONCE]
                 for key, marks in zip(some, await self._read(tenant, some), strict=True):
-                    self._tell(key, _devices(marks))
+                    found = self._sure(_devices(marks))
+                    if found is not None or not self._last.get(key):  # whoever was seen is believed to be there until we are sure
+                        self._tell(key, found)
+
+    def _sure(self, found: Found) -> Found | None:
+        """That nobody is there is believed of counters that have not been away."""
+        sure = trio.current_time() >= max(self._sure_at, self._living.anew_at + SURE_AFTER_S)
+        return found if found or sure else None
 
     async def _read(self, tenant: str, keys: Iterable[Key]) -> list[dict[str, int]]:
         """Of each, the marks of other nodes."""

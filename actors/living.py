@@ -33,7 +33,8 @@ class Living:
         self._marks: dict[Mark, int] = {}
         self._due: dict[Mark, int] = {}
         self._then: list[Callable[[], None]] = []
-        self._renewed_at = float("-inf")
+        self._renewed_at = self.anew_at = float("-inf")
+        """`anew_at`: when the counters were found to have forgotten this life, while it lived."""
         self._news = trio.Event()
 
     @property
@@ -82,11 +83,13 @@ class Living:
         now = trio.current_time()
         if now < self._renewed_at + RENEW_S:  # the very moment that `run` waits for, to the last bit
             return
+        first = self._renewed_at == float("-inf")
         if now - self._renewed_at > LIVES_S:
             self._number += 1
             self._due = {}
         if not await self._counters.renew(self.holder, int(LIVES_S * 1000), self._clock.now_ms()):
             self._due = {**self._marks, **self._due}
+            self.anew_at = self.anew_at if first else now
         self._renewed_at = now
 
     async def _write(self) -> None:

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 import pytest
 import trio
 
-from actors.elsewhere import LOOK_S, UNKNOWN_AFTER_S
+from actors.elsewhere import LOOK_S, SURE_AFTER_S, UNKNOWN_AFTER_S
 from actors.living import LIVES_S
 from actors.tenant import MOST_EVERYWHERE, MOST_OF_A_USER
 from services.presence.fold import SEEN
@@ -146,7 +146,7 @@ async def test_without_counters_who_is_not_here_is_unknown_and_never_offline(wor
     assert heard(carol) == ["online"], "she is here"
     for each in counters:
         each.away = False  # type: ignore[attr-defined]
-    await trio.sleep(2 * LOOK_S)
+    await trio.sleep(2 * LOOK_S + SURE_AFTER_S)
     assert heard(bob) == ["online", "unknown", "online"]
 
 
