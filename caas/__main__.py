@@ -61,6 +61,14 @@ def tree(*, data: Data = None, config: ConfigFile = None) -> int:
 
 
 @app.command
+def rebuild(*, data: Data = None, config: ConfigFile = None) -> int:
+    """Make everything anew that follows from the stored entries: heads, members, reactions, pointers... Nothing may be running."""
+    from caas.rebuild import rebuild
+
+    return rebuild(config_of(config, data=data))
+
+
+@app.command
 def version() -> None:
     """Print the version."""
     print(__version__)

@@ -11,6 +11,7 @@ from redis.exceptions import RedisError
 from caas.assembly import World
 from caas.config import Config
 from services.catalogue import KINDS
+from storage.cluster import sharing
 from storage.cluster.backend import ClusterBackend, Engines, Node, open_cluster
 from storage.cluster.bus import WHO_BYTES
 from storage.cluster.counters import living as counted
@@ -44,14 +45,19 @@ def properties_of(path: str) -> dict[str, str]:
     return {name.strip(): value.strip() for name, _, value in pairs}
 
 
+def nodes_at_work(config: Config) -> list[str]:
+    """The nodes of the set-up that serve. Raises Unfit, StorageAway."""
+    return sharing.nodes_at_work(engines_of(config).kafka)
+
+
 @asynccontextmanager
-async def open_configured(config: Config, world: World, setup: str) -> AsyncIterator[ClusterBackend]:
+async def open_configured(config: Config, world: World, setup: str, *, serves: bool = True) -> AsyncIterator[ClusterBackend]:
     """Open it for a worker of this node. Raises Unfit, StorageAway."""
     folder = config.data / "run"
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     engines, node = engines_of(config), Node(config.node, world.rng.bytes(WHO_BYTES), folder)
     schema = await register(config.registry, f"{config.setup}.log", KINDS) if config.registry else 0
-    async with open_cluster(engines, node, world.clock, partitions=config.partitions, setup=setup, schema=schema) as backend:
+    async with open_cluster(engines, node, world.clock, partitions=config.partitions, setup=setup, schema=schema, serves=serves) as backend:
         yield backend
 
 

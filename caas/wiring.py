@@ -26,6 +26,7 @@ from actors.house import Errands
 from caas.assembly import Assembly, Backend, World
 from caas.config import Config
 from caas.endings import Endings
+from caas.rebuilding import refuse_half_rebuilt
 from caas.secrets import master_key
 from protocol.ids import show_act
 from services.api_keys.service import ApiKeys
@@ -169,14 +170,15 @@ class Worker:
                 await self._ring_news.wait()
 
 
-def open_backend(config: Config, world: World) -> AbstractAsyncContextManager[Backend]:
-    """The backend that the configuration names. Its drivers are imported where they are needed: they are an extra."""
+def open_backend(config: Config, world: World, *, serves: bool = True) -> AbstractAsyncContextManager[Backend]:
+    """The backend that the configuration names. Its drivers are imported where they are needed: they are an extra. The command line does
+    not serve."""
     setup = show_act(world.ids.uuid7())
     if config.backend == "embedded":
         return open_embedded(config.data, partitions=config.partitions, setup=setup)
     from caas.cluster import open_configured
 
-    return open_configured(config, world, setup)
+    return open_configured(config, world, setup, serves=serves)
 
 
 @asynccontextmanager
@@ -199,6 +201,7 @@ async def open_worker(config: Config, world: World, name: str) -> AsyncIterator[
     (config.data / "run").mkdir(exist_ok=True)
     async with open_backend(config, world) as backend, trio.open_nursery() as errands:
         async with open_supervisor(name="worker", strategy=Strategy.REST) as tree:
+            await refuse_half_rebuilt(backend.documents)
             worker = Worker(config, world, name, backend, tree, errands)
             await worker.assembly.vault.check()
             async with Membership(worker.run_folder, name, on_change=worker.take_members) as membership, open_asgi(_rest(worker)) as serve_http:

@@ -56,9 +56,9 @@ class ClusterBackend:
 
 @asynccontextmanager
 async def open_cluster(engines: Engines, node: Node, clock: Clock, *, partitions: int = 64, setup: str = "", schema: int = 0,
-                       feed_bytes: int = MOST_BYTES) -> AsyncIterator[ClusterBackend]:
+                       feed_bytes: int = MOST_BYTES, serves: bool = True) -> AsyncIterator[ClusterBackend]:
     """Open a cluster as one more worker, making the set-up if there is none; `setup` is the id that a new one gets, `schema` the id of the
-    entries' schema in the registry.
+    entries' schema in the registry. Who does not serve (the command line) takes no share of storing.
 
     Raises Unfit when an engine is not fit to be trusted, StorageAway when one is not there. While it is open, Fatal ends it from inside: the
     worker must exit."""
@@ -72,7 +72,8 @@ async def open_cluster(engines: Engines, node: Node, clock: Clock, *, partitions
         log = ClusterLog(engines.kafka, settings, kept, share, schema=schema, feed_bytes=feed_bytes)
         backend = ClusterBackend(settings, log, documents, ClusterCounters(redis, engines.database), ClusterBus(engines.kafka, node.who))
         await backend.bus.open()
-        for run in (backend.bus.run, share.run, Shortening(engines.kafka, log, clock).run):
+        nursery.start_soon(backend.bus.run)
+        for run in (share.run, Shortening(engines.kafka, log, clock).run) if serves else ():
             nursery.start_soon(run)
         log.start(nursery)
         try:

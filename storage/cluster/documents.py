@@ -26,6 +26,7 @@ Put = tuple[str, Doc]
 
 _AT_ONCE = 500
 """Keys of one read."""
+_FORGET_S = 600.0
 _PUTS = 256
 """Documents of one trip."""
 
@@ -73,6 +74,11 @@ class ClusterDocuments:
         found = await self._mongo.read(partial(_find, scope.tenant, collection, index, equal, None, limit, False, {"_id": 1}))
         return [kept["_id"]["k"] for kept in found]
 
+    async def forget(self, collections: tuple[str, ...]) -> None:
+        """Take away these collections of all tenants. For rebuilding, while nobody is at work."""
+        for collection in collections:
+            await self._mongo.write(partial(_forget, collection), _FORGET_S)
+
     async def _read(self, scope: Tenanted, collection: str, keys: Sequence[str]) -> list[Doc]:
         return await self._mongo.read(partial(read_documents, scope.tenant, collection, sorted(set(keys)))) if keys else []
 
@@ -81,6 +87,10 @@ class ClusterDocuments:
 
     async def _put_many(self, puts: Sequence[Put]) -> Sequence[bool | StorageError]:
         return await self._mongo.write(partial(put_each, puts))
+
+
+def _forget(collection: str, database: Database[Doc], session: ClientSession) -> None:
+    database[documents(collection)].delete_many({}, session=session)
 
 
 def read_documents(tenant: str, collection: str, keys: Sequence[str], database: Database[Doc], session: ClientSession) -> list[Doc]:

@@ -85,7 +85,7 @@ def ensure(database: Database[Doc], session: ClientSession) -> None:
 
 def _create(database: Database[Doc], name: str, session: ClientSession) -> None:
     try:
-        database.create_collection(name, session=session)
+        database.create_collection(name, session=session, check_exists=False)  # by itself it looks, and says so without a code
     except PyMongoError as error:  # another node was faster
         if getattr(error, "code", None) != 48:
             raise

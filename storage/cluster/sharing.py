@@ -15,9 +15,10 @@ from pathlib import Path
 
 import msgspec
 import trio
-from confluent_kafka import OFFSET_END, Consumer, KafkaException, TopicPartition
+from confluent_kafka import OFFSET_END, Consumer, KafkaError, KafkaException, TopicPartition
 
-from storage.cluster.kafka import Kafka
+from storage.cluster.kafka import ANSWER_S, Kafka
+from storage.ports.errors import StorageAway
 
 _log = logging.getLogger("storage.cluster")
 
@@ -115,3 +116,15 @@ def _is_ours(descriptor: int) -> bool:
     except OSError:
         return False
     return True
+
+
+def nodes_at_work(kafka: Kafka) -> list[str]:
+    """The nodes that store, as the group knows them: a node that died counts for some seconds more. Blocks. Raises StorageAway."""
+    admin = kafka.admin()
+    try:
+        [asked] = admin.describe_consumer_groups([kafka.storing_group], request_timeout=ANSWER_S).values()
+        return sorted({member.client_id for member in asked.result(ANSWER_S + 1).members})
+    except KafkaException as error:
+        if error.args[0].code() == KafkaError.GROUP_ID_NOT_FOUND:
+            return []
+        raise StorageAway(f"Kafka does not say who is at work: {error.args[0].str()}") from error

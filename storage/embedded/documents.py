@@ -89,6 +89,10 @@ class EmbeddedDocuments:
         declared(collection, index)
         return await self._readers.read(partial(_keys, scope.tenant, collection, index, equal_bytes(equal), limit))
 
+    async def forget(self, collections: tuple[str, ...]) -> None:
+        """Take away these collections of all tenants. For rebuilding, while nobody is at work."""
+        await self._desk.write(partial(_forget, collections))
+
     async def _change(self, change: Change) -> bool:
         return await self._desk.write(partial(_put, pack(change)), grows=True)
 
@@ -101,6 +105,12 @@ def look_up(connection: sqlite3.Connection, tenant: str, collection: str, key: s
 
 def _put(change: Packed, transaction: Transaction) -> bool:
     return transaction.put(change)
+
+
+def _forget(collections: Sequence[str], transaction: Transaction) -> None:
+    wanted = f"collection IN (SELECT id FROM collections WHERE name IN ({marks(collections)}))"
+    for table in ("document_index", "documents"):
+        transaction.connection.execute(f"DELETE FROM {table} WHERE {wanted}", collections)
 
 
 def _get(tenant: str, collection: str, keys: Sequence[str], connection: sqlite3.Connection) -> list[Held]:

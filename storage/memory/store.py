@@ -105,6 +105,11 @@ class Store:
         _check(change)
         return self._change(change)
 
+    def forget(self, collections: Iterable[str]) -> None:
+        """As if nothing had ever been written to these collections."""
+        for shelf in [of for of in self._documents if of[1] in collections]:
+            del self._documents[shelf]
+
     def held(self, tenant: str, collection: str, keys: Iterable[str]) -> list[Held]:
         """Those of the documents that exist."""
         shelf = self._documents.get((tenant, collection), {})

@@ -1,0 +1,60 @@
+"""`caas rebuild`: everything that follows from the stored entries is taken away, and made anew from them."""
+
+from typing import cast
+
+import trio
+from msgspec.structs import replace
+
+from actors.rebuilding import FOLLOWS_FROM_THE_LOG, Broken, Forgets, Rebuilding
+from caas.asking import ask_workers, sockets
+from caas.config import Config
+from caas.options import Mistake
+from caas.rebuilding import mark
+from caas.wiring import open_backend
+from caas.world import SystemWorld
+from services.catalogue import KINDS
+from services.kinds import parts_of
+from storage.embedded.database import partitions_of
+from storage.failing import Unfit
+from storage.ports.errors import StorageError
+
+
+def rebuild(config: Config) -> int:
+    """Rebuild, saying how far it has come; the exit code. Raises Mistake where it cannot be begun."""
+    _needs_quiet(config)
+    try:
+        trio.run(_rebuild, replace(config, partitions=(partitions_of(config.data) if config.backend == "embedded" else None) or config.partitions))
+    except* (Broken, StorageError, Unfit, trio.TooSlowError) as group:
+        raise SystemExit(f"caas: the rebuild is not finished, and nobody can serve until it is: {_first(group)}") from None
+    return 0
+
+
+def _needs_quiet(config: Config) -> None:
+    folder = config.data / "run"
+    if alive := ask_workers(folder, sockets(folder), ["tree"]) if sockets(folder) else {}:
+        raise Mistake(f"{', '.join(alive)} still serve: stop every node of this set-up first")
+    if config.backend == "embedded" and not (config.data / "caas.sqlite").exists():
+        raise Mistake(f"{config.data} holds no set-up: name its folder with --data")
+    if config.backend == "cluster":
+        from caas.cluster import nodes_at_work
+
+        if nodes := nodes_at_work(config):
+            raise Mistake(f"{', '.join(nodes)} still serve: stop every node of this set-up first")
+
+
+async def _rebuild(config: Config) -> None:
+    async with open_backend(config, SystemWorld(), serves=False) as backend:
+        await mark(backend.documents, begun=True)
+        await cast(Forgets, backend.documents).forget(FOLLOWS_FROM_THE_LOG)
+        rebuilding = Rebuilding(backend.log, backend.documents, parts_of(KINDS), KINDS)
+        for partition in range(backend.log.partitions):
+            await rebuilding.partition(partition)
+            print(f"\rpartition {partition + 1} of {backend.log.partitions}: {rebuilding.entries} entries", end="", flush=True)
+        await mark(backend.documents, begun=False)
+        print(f"\nrebuilt what follows from {rebuilding.entries} entries of {rebuilding.conversations} conversations")
+
+
+def _first(error: BaseException) -> BaseException:
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
