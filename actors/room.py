@@ -52,7 +52,7 @@ from services.heads import removed_by
 from services.history import render_push
 from services.scope import Scope
 from storage.ports.entry import Entry, decode_entry, without_body
-from storage.ports.errors import OutcomeUnknown, StorageError, StorageFull
+from storage.ports.errors import OutcomeUnknown, StorageError, StorageFull, TooMuch
 from storage.ports.log import Record, Row
 from supervisor import Actor, ActorStopped, Exit, Later, MailboxFull
 
@@ -64,6 +64,8 @@ _STRANGER_WAIT_S = 0.3
 TIMEOUT = Refused("timeout", "The log has not answered in time: send it again with the same id.")
 FULL = Refused("storage_full", "The disk is full: nothing was stored; send it again when there is room.")
 TOO_MANY = Refused("too_many", "Too much waits in this conversation: slow down.", limit=("waiting", MOST_WAITING, MOST_WAITING))
+CROWDED = Refused("too_many", "More of this application waits to be stored than is fair to the others: slow down.")
+_SAID: dict[type[StorageError], Refused] = {OutcomeUnknown: TIMEOUT, StorageFull: FULL, TooMuch: CROWDED}
 
 
 class Room(Actor[Message]):
@@ -235,6 +237,8 @@ class Room(Actor[Message]):
             waiting.fail(NOT_NOW)
         elif len(desk.queue) >= MOST_WAITING:
             waiting.fail(TOO_MANY)
+        elif self.house.storer.crowded(self._partition, self.key.tenant):
+            waiting.fail(CROWDED)
         else:
             desk.queue = begun(desk.queue)
             desk.queue.append(waiting)
@@ -273,7 +277,7 @@ class Room(Actor[Message]):
             return self._land()
         self.house.deadlines.landed(flight.number)
         self._desk.flight = None
-        said = TIMEOUT if isinstance(message.error, OutcomeUnknown) else FULL if isinstance(message.error, StorageFull) else NOT_NOW
+        said = next((said for kind, said in _SAID.items() if isinstance(message.error, kind)), NOT_NOW)
         for riding in flight.riding.values():
             riding.waiting.fail(said)
 

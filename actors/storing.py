@@ -35,7 +35,7 @@ QUIET, QUIET_S = 8, 0.02
 happened, and there is nothing to gather. Anything busier is gathered."""
 ALONE_AFTER_S = 1.0
 """A row without a verdict for so long is folded by storing itself."""
-BEHIND_S, BEHIND_BYTES = 30.0, 64 * 1024 * 1024
+BEHIND_S, BEHIND_BYTES, TENANT_BYTES = 30.0, 64 * 1024 * 1024, 8 * 1024 * 1024
 RETRY_S = 1.0
 TAKEN_OVER_AFTER_S = 10.0
 """A row that another node should have stored, and has not for so long, is stored here."""
@@ -74,19 +74,32 @@ class Slot:
 class Queue:
     """One partition's rows that are not stored, in order. `ours`: this worker stores them."""
 
-    __slots__ = ("by_place", "bytes", "ours", "slots")
+    __slots__ = ("by_place", "by_tenant", "bytes", "ours", "slots")
 
     def __init__(self) -> None:
         self.ours = False
         self.slots: deque[Slot] = deque()
         self.by_place: dict[Place, Slot] = {}
+        self.by_tenant: dict[str, int] = {}
         self.bytes = 0
+
+    def last_in(self, slot: Slot) -> None:
+        """A row was read."""
+        row = slot.row
+        self.by_place[row.place] = slot
+        self.slots.append(slot)
+        self.bytes += len(row.data)
+        self.by_tenant[row.tenant] = self.by_tenant.get(row.tenant, 0) + len(row.data)
 
     def first_out(self) -> Slot:
         """The first has been stored."""
         slot = self.slots.popleft()
-        del self.by_place[slot.row.place]
-        self.bytes -= len(slot.row.data)
+        row = slot.row
+        del self.by_place[row.place]
+        self.bytes -= len(row.data)
+        self.by_tenant[row.tenant] -= len(row.data)
+        if not self.by_tenant[row.tenant]:
+            del self.by_tenant[row.tenant]
         return slot
 
 
@@ -145,9 +158,7 @@ class Storer:
         """A row was read, now: its verdict will come."""
         queue = self._queues.get(row.partition)
         if queue is not None:
-            slot = queue.by_place[row.place] = Slot(row, now)
-            queue.slots.append(slot)
-            queue.bytes += len(row.data)
+            queue.last_in(Slot(row, now))
 
     def decided(self, fold: Fold, row: Row, entry: Entry, outcome: Outcome) -> None:
         """A verdict. Only the first counts; for a row that is stored already it does nothing."""
@@ -174,6 +185,11 @@ class Storer:
         if queue is None or not queue.slots:
             return False
         return queue.bytes > BEHIND_BYTES or now - queue.slots[0].since > BEHIND_S
+
+    def crowded(self, partition: int, tenant: str) -> bool:
+        """Whether so much of one tenant waits to be stored that the others of the partition would suffer."""
+        queue = self._queues.get(partition)
+        return queue is not None and queue.by_tenant.get(tenant, 0) > TENANT_BYTES
 
     def waiting(self) -> int:
         """How many rows have been read and are not stored."""

@@ -10,7 +10,7 @@ import trio
 from storage.memory.store import Store
 from storage.memory.weather import Calm, Fate
 from storage.ports.entry import Entry, decode_entry, encode_entry
-from storage.ports.errors import OutcomeUnknown
+from storage.ports.errors import OutcomeUnknown, StorageAway, StorageError, StorageFull, TooMuch
 from storage.ports.log import Record
 from tests.actors.world import TENANT, Client, World, new_id, open_world
 
@@ -176,6 +176,17 @@ async def test_read_back_and_not_acknowledged_is_no_success(world: World, autoju
     contested(world).slow.fate = Fate()
     again = await alice.ask("message.send", c="g", id=id_, text="?")
     assert (again["seq"], again["duplicate"]) == (2, True)
+
+
+@pytest.mark.parametrize(("error", "code"), [(StorageAway("away"), "unavailable"), (TooMuch("yours"), "too_many"), (StorageFull("full"), "storage_full"),
+                                             (OutcomeUnknown("?"), "timeout")])
+async def test_what_the_log_says_when_it_does_not_take_a_record(world: World, error: StorageError, code: str, autojump_clock: object) -> None:
+    alice = await chatting(world)
+    contested(world).slow.fate = Fate(None, 0.1, error)
+    refused = await alice.ask("message.send", c="g", id=(id_ := new_id(world)), text="?")
+    assert (refused["error"], refused["retryable"]) == (code, True)
+    contested(world).slow.fate = Fate()
+    assert (await alice.ask("message.send", c="g", id=id_, text="?"))["seq"] == 2
 
 
 async def test_ten_seconds_and_what_waits_behind_is_refused(world: World, autojump_clock: object) -> None:

@@ -9,7 +9,7 @@ import trio
 
 from actors.keys import Key
 from actors.reader import Reader
-from actors.storing import BEHIND_BYTES, QUIET, QUIET_S, Storer
+from actors.storing import BEHIND_BYTES, QUIET, QUIET_S, TENANT_BYTES, Storer
 from actors.tails import Tails
 from actors.waking import read_stored
 from services.catalogue import KINDS
@@ -153,6 +153,22 @@ async def test_storing_that_lags_30_s_or_64_mb_holds_senders_back_until_it_has_c
         await append(desk.backend.log, record(2)._replace(entries=[large]))
         await trio.sleep(0.01)
         assert desk.storer.behind(PARTITION, trio.current_time())
+
+
+async def test_a_tenant_of_whom_8_mb_wait_to_be_stored_crowds_the_others_until_they_are(autojump_clock: object) -> None:
+    async with open_desk(rooms=Rooms()) as desk:
+        await desk.reader.assign([PARTITION])
+        desk.store.away = True
+        for number in range(1, 4):
+            assert not desk.storer.crowded(PARTITION, ONE.tenant)
+            large = entry(number, kind="user.connected", body=bytes(TENANT_BYTES // 3 + 1))
+            await append(desk.backend.log, record(number)._replace(entries=[large]))
+            await trio.sleep(0.01)
+        assert desk.storer.crowded(PARTITION, ONE.tenant)
+        assert not desk.storer.crowded(PARTITION, "other")
+        desk.store.away = False
+        await trio.sleep(2)
+        assert not desk.storer.crowded(PARTITION, ONE.tenant)
 
 
 async def test_what_no_room_decides_storing_folds_by_itself_whatever_the_tail_had_to_drop(autojump_clock: object) -> None:
