@@ -178,9 +178,9 @@ async def test_read_back_and_not_acknowledged_is_no_success(world: World, autoju
     assert (again["seq"], again["duplicate"]) == (2, True)
 
 
-@pytest.mark.parametrize(("error", "code"), [(StorageAway("away"), "unavailable"), (TooMuch("yours"), "too_many"), (StorageFull("full"), "storage_full"),
-                                             (OutcomeUnknown("?"), "timeout")])
-async def test_what_the_log_says_when_it_does_not_take_a_record(world: World, error: StorageError, code: str, autojump_clock: object) -> None:
+@pytest.mark.parametrize(("error", "code"), [(StorageAway("away"), "unavailable"), (TooMuch("yours"), "too_many"),
+                                             (StorageFull("full"), "storage_full"), (OutcomeUnknown("?"), "timeout")])
+async def test_what_the_log_says_of_a_record_it_does_not_take(world: World, error: StorageError, code: str, autojump_clock: object) -> None:
     alice = await chatting(world)
     contested(world).slow.fate = Fate(None, 0.1, error)
     refused = await alice.ask("message.send", c="g", id=(id_ := new_id(world)), text="?")
