@@ -40,7 +40,7 @@ from actors.messages import (
     Woken,
 )
 from actors.record import build
-from actors.viewing import Recent, view, without
+from actors.viewing import Recent, lacks, view, without
 from actors.waking import AGAIN_S, Read, catch_up, moved, reaches, read_stored
 from protocol.codec import pack
 from protocol.errors import Refused
@@ -467,7 +467,7 @@ class Room(Actor[Message]):
 
     def _ask(self, message: Ask) -> object:
         assert self._fold is not None
-        if message.view.floor > self._fold.seq:
+        if lacks(self._fold, message.view):
             later = Later()
             self._ahead.append((message, later))
             patience = AHEAD_WAIT_S if self._refused(message) is None else _STRANGER_WAIT_S
@@ -492,7 +492,7 @@ class Room(Actor[Message]):
     def _answer_ahead(self, fold: Fold) -> None:
         waiting, self._ahead = self._ahead, []
         for message, later in waiting:
-            if message.view.floor > fold.seq:
+            if lacks(fold, message.view):
                 self._ahead.append((message, later))
                 continue
             try:

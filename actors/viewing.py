@@ -25,6 +25,11 @@ class Recent(NamedTuple):
     data: bytes
 
 
+def lacks(fold: Fold, asked: View) -> bool:
+    """Whether whoever asks has seen more than the fold: a faster node, or what that has stored."""
+    return asked.floor > fold.seq or (bool(asked.place) and Place(*asked.place) > fold.place)
+
+
 def view(fold: Fold, epoch: int, kinds: Kinds, recent: Sequence[Recent], scope: Scope, asked: View) -> dict[str, Any]:
     """What this scope may know. Raises Refused."""
     standing = _standing(fold, scope, own=asked.own)

@@ -63,6 +63,8 @@ class View(msgspec.Struct, frozen=True, gc=False):
     """The server asks for a user's own personal conversation."""
     floor: int = 0
     """A seq that the client has seen: the room waits for it for a moment."""
+    place: Sequence[int] = ()
+    """A place that storage has come to: likewise."""
     op: bytes = b""
     """The act to find."""
     users: Sequence[str] = ()

@@ -12,8 +12,8 @@ from storage.ports.entry import Place, decode_entry
 
 _TRIES = 5
 
-Look = Callable[[], Awaitable[dict[str, Any]]]
-"""Ask the room again: a view with `late`."""
+Look = Callable[[Place], Awaitable[dict[str, Any]]]
+"""Ask the room again, once it has come to a place: a view with `late`."""
 
 
 class Lately:
@@ -25,14 +25,14 @@ class Lately:
     async def read(self, scope: Scope, conversation: str, view: Mapping[str, Any], collection: str, keys: Sequence[str],
                    look: Look | None = None) -> dict[str, Document]:
         """Those of the documents that there are. What was stored after the view was taken is shown only by a later view: `look` gives
-        one. Raises Refused when storage stays ahead of the room."""
+        one. So a room waits for what another node, which reads faster, has stored. Raises Refused when storage stays ahead of the room."""
         for _ in range(_TRIES):
             held = await self._documents.get_many(scope, collection, keys) if keys else {}
             if look is None or all(one.place <= Place(*view["head"]["place"]) for one in held.values()):
                 known = {(scope.tenant, collection, key): (one.doc, one.place) for key, one in held.items()}
                 changes, _cleared = amended(self._steps(scope, conversation, view["late"], collection, keys), known)
                 return {key: one.doc for key, one in held.items()} | {one.key: one.doc for one in changes if one.doc is not None}
-            view = await look()
+            view = await look(max(one.place for one in held.values()))
         raise Refused("unavailable", "Storage is ahead for a moment: ask again.")
 
     def _steps(self, scope: Scope, conversation: str, late: Iterable[Any], collection: str, keys: Sequence[str]) -> list[Step]:

@@ -14,7 +14,7 @@ from services.messages.fold import render_message
 from services.reactions import fold as reactions
 from services.scope import Scope
 from services.tenants import Tenants
-from storage.ports.entry import Entry
+from storage.ports.entry import Entry, Place
 from storage.ports.log import StoredRow
 
 KINDS = ("message.new", "message.reply")
@@ -61,7 +61,7 @@ class Current:
         hidden = await self.hidden(scope, conversation, [row.seq for _, row, _ in opened])
         opened = [one for one in opened if one[1].seq not in hidden]
         keys = [overlays.overlay_key(conversation, entry.op) for entry, _, _ in opened]
-        look = partial(self._rooms.view, scope, conversation, View("find"))
+        look = partial(self._once_at, scope, conversation)
         known = await self._lately.read(scope, conversation, passage.view, overlays.COLLECTION, keys, look)
         over = {row.seq: known.get(key, {}) for (_, row, _), key in zip(opened, keys, strict=True)}
         gone = [(entry, row) for entry, row, body in opened if body is None or "removed_at" in over[row.seq]]
@@ -104,12 +104,15 @@ class Current:
         found = await self._lately.read(scope, conversation, view, reactions.COLLECTION, [key])
         return list(found.get(key, {}).get("users", ()))
 
+    async def _once_at(self, scope: Scope, conversation: str, place: Place) -> dict[str, Any]:
+        return await self._rooms.view(scope, conversation, View("find", place=place))
+
     async def _targeted(self, scope: Scope, conversation: str, passage: Passage) -> Target:
         [(entry, row, body)] = await self._history.opened(scope, passage.rows)
         if entry.kind not in KINDS:
             return Target("not_found")
         key = overlays.overlay_key(conversation, entry.op)
-        look = partial(self._rooms.view, scope, conversation, View("find"))
+        look = partial(self._once_at, scope, conversation)
         over = (await self._lately.read(scope, conversation, passage.view, overlays.COLLECTION, [key], look)).get(key, {})
         if body is None or "removed_at" in over:
             return Target("", entry, row, {"removed_at": entry.at} | over)

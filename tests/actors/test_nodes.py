@@ -1,6 +1,6 @@
 """Several nodes on one log: every node follows all of it and folds, one stores each partition. On a virtual clock."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 
 import pytest
 import trio
@@ -9,8 +9,8 @@ from actors.keys import Key, partition_of
 from actors.storing import BEHIND_S, TAKEN_OVER_AFTER_S
 from storage.memory import Store
 from storage.ports.errors import StorageAway
-from storage.ports.log import Storing
-from tests.actors.world import TENANT, Client, World, new_id, open_world
+from storage.ports.log import Row, Storing
+from tests.actors.world import TENANT, Client, Worker, World, new_id, open_world
 
 
 @pytest.fixture
@@ -130,3 +130,34 @@ async def test_every_node_refuses_sends_while_storing_lags_and_none_when_it_has_
         for client in (alice, bob):
             assert "error" not in await client.ask("message.send", c="g", id=new_id(world), text="yes")
         await bob.until(lambda bob: len(bob.got("message.new", "g")) == 3)
+
+
+class Slow:
+    """A node that takes its time to read the log."""
+
+    def __init__(self, worker: Worker, seconds: float) -> None:
+        log = worker.assembly.log
+        receive = log.receive
+
+        async def slowly() -> Sequence[Row]:
+            rows = await receive()
+            await trio.sleep(seconds)
+            return rows
+
+        log.receive = slowly  # type: ignore[method-assign]
+
+
+async def test_a_node_that_reads_slowly_waits_for_what_another_has_stored(world: World, autojump_clock: object) -> None:
+    fast = world.workers["n1-w1"].assembly.log
+    world.store.stores = lambda log, partition: log is fast
+    alice, bob = await made(world)
+    said = new_id(world)
+    await alice.ask("message.send", c="g", id=said, text="first")
+    await trio.sleep(2)
+    Slow(world.workers[world.workers["n2-w1"].assembly.router.owner(Key(TENANT, "g"))], 0.5)
+    await alice.ask("message.send", c="g", id=new_id(world), text="so that it reads slowly from now on")
+    await trio.sleep(2)
+    await alice.ask("message.edit", c="g", id=said, text="second")
+    await trio.sleep(0.2)
+    page = await bob.ask("message.list", c="g")
+    assert page["items"][0]["text"] == "second", "stored by the other node, and not read yet by this one"
