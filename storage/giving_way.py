@@ -17,14 +17,22 @@ REST_S = 0.000_05
 class GivingWay(trio.abc.Instrument):
     """Looks at the clock once in each pass of the scheduler: a timer for each millisecond would cost more than all the rests."""
 
-    def __init__(self, busy: Callable[[], bool]) -> None:
-        self._busy = busy
-        self._asked = False
+    def __init__(self, busy: Callable[[], bool], wake: Callable[[], None] | None = None) -> None:
+        """`wake` wakes the thread that has work, once a pass: what the tasks of one pass ask for, it finds together."""
+        self._busy, self._wake = busy, wake
+        self._asked = self._begun = False
         self._rested = 0.0
 
     def begin(self) -> None:
         """Storage's threads have work."""
-        self._asked = True
+        self._asked = self._begun = True
+
+    def before_io_wait(self, timeout: float) -> None:
+        """The tasks of this pass have run, and the loop is about to give Python's lock away: the moment to wake somebody."""
+        if self._begun:
+            self._begun = False
+            if self._wake is not None:
+                self._wake()
 
     def after_io_wait(self, timeout: float) -> None:
         """Rest while there is work, each EVERY_S."""

@@ -52,7 +52,7 @@ class EmbeddedBackend:
         self._readers = Readers(folder, most_s=bounds.read_most_s)
         self._writer = Writer(folder, settings, self._desk.hand, self._feed.room, bounds.wal_most)
         self._checkpoints = Checkpoints(folder, bounds.checkpoint_every_s, bounds.checkpoint_from, bounds.checkpoint_above)
-        self._giving_way = GivingWay(lambda: self._writer.busy or self._readers.busy)
+        self._giving_way = GivingWay(lambda: self._writer.busy or self._readers.busy, self._writer.look)
         self._desk.open(self._writer, self._giving_way)
         self._readers.open(self._giving_way)
         self.log = EmbeddedLog(settings, self._desk, self._readers, self._feed)

@@ -38,7 +38,7 @@ class Desk:
     def append(self, record: Record, done: Callable[[StorageError | None], None]) -> None:
         """Have a record appended; `done` is called later, by `run`."""
         if self._writer.waiting.put_append(append_of(record, done, trio.current_time())):
-            self._wake()
+            self._giving_way.begin()
         else:
             self.hand(Handed(verdicts=[partial(done, StorageAway("more waits to be written than the disk keeps up with"))]))
 
@@ -52,7 +52,7 @@ class Desk:
 
         if not self._writer.waiting.put_work(Work(run, done, grows, trio.current_time())):
             raise StorageAway("more waits to be written than the disk keeps up with")
-        self._wake()
+        self._giving_way.begin()
         await answered.wait()
         result, error = answers[0]
         if error is not None:
@@ -62,10 +62,6 @@ class Desk:
     def switch(self, switch: Switch) -> None:
         """Have the writer follow other partitions."""
         self._writer.switch(switch)
-        self._giving_way.begin()
-
-    def _wake(self) -> None:
-        self._writer.wake()
         self._giving_way.begin()
 
     def hand(self, handed: Handed) -> None:

@@ -81,9 +81,9 @@ class Writer:
         """Begin."""
         threading.Thread(target=self._run, name="storage-writer", daemon=True).start()
 
-    def wake(self) -> None:
-        """Something waits."""
-        if not self._news.is_set():  # setting it takes a lock, and tells nobody anything when it is set
+    def look(self) -> None:
+        """Something may wait."""
+        if self.waiting and not self._news.is_set():  # setting it takes a lock, and tells nobody anything when it is set
             self._news.set()
 
     def switch(self, switch: Switch) -> None:
