@@ -26,8 +26,8 @@ class Server:
     """
 
     def __init__(self, data: Path, *, workers: int, log: Path, cores: set[int] | None = None, limits: str = "off", port: int = 0,
-                 settings: Mapping[str, str] | None = None) -> None:
-        self.limits, self._port, self._settings = limits, port, dict(settings or {})
+                 settings: Mapping[str, str] | None = None, ready_within_s: float = 30) -> None:
+        self.limits, self._port, self._settings, self._ready_within_s = limits, port, dict(settings or {}), ready_within_s
         self.data, self.workers, self.log, self._cores = data, workers, log, cores
         self.base = ""
         self.start_s = 0.0
@@ -44,7 +44,7 @@ class Server:
         if self._cores:
             os.sched_setaffinity(self._process.pid, self._cores)  # before it has children: they inherit it
         try:
-            self.base = self._await_ready(30)
+            self.base = self._await_ready(self._ready_within_s)
         except BaseException:
             self.stop()
             raise

@@ -1,12 +1,12 @@
 """The cluster backend, as the configuration names it."""
 
-import logging
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
 import trio
-from redis.exceptions import RedisError
+from confluent_kafka import KafkaException
+from pymongo.errors import PyMongoError
 
 from caas.assembly import World
 from caas.config import Config
@@ -14,16 +14,16 @@ from services.catalogue import KINDS
 from storage.cluster import sharing
 from storage.cluster.backend import ClusterBackend, Engines, Node, open_cluster
 from storage.cluster.bus import WHO_BYTES
-from storage.cluster.counters import living as counted
 from storage.cluster.documents import ClusterDocuments
 from storage.cluster.fitting import open_mongo
 from storage.cluster.kafka import Kafka
-from storage.cluster.redis import make_client
+from storage.cluster.mongo import make_client
+from storage.cluster.mongo_errors import of_read
+from storage.cluster.moving import WITHIN_S, ClusterSource, ClusterTarget
 from storage.cluster.registry import register
 from storage.cluster.settings import read_settings
 from storage.failing import Unfit
-
-_log = logging.getLogger("caas")
+from storage.ports.errors import StorageAway
 
 
 def engines_of(config: Config) -> Engines:
@@ -61,17 +61,6 @@ async def open_configured(config: Config, world: World, setup: str, *, serves: b
         yield backend
 
 
-def living(config: Config, now_ms: int) -> list[str]:
-    """The workers of all nodes that say they live. Nobody where Redis is away: nothing else says it."""
-    engines = engines_of(config)
-    with make_client(engines.redis) as client:
-        try:
-            return counted(client, engines.database, now_ms)
-        except RedisError as error:
-            _log.warning("Redis does not say whether nodes still run: %s", error)
-            return []
-
-
 @asynccontextmanager
 async def open_configured_documents(config: Config) -> AsyncIterator[ClusterDocuments]:
     """Its documents, while nodes run or not. Raises Unfit (also where a set-up was moved away), StorageAway."""
@@ -82,3 +71,30 @@ async def open_configured_documents(config: Config) -> AsyncIterator[ClusterDocu
             raise Unfit(f"no set-up `{config.setup}` was made there yet: start a node first")
         yield documents
         nursery.cancel_scope.cancel()
+
+
+@contextmanager
+def open_source(config: Config) -> Iterator[ClusterSource]:
+    """The set-up, to be moved. Blocks. Raises Unfit, StorageError."""
+    engines = engines_of(config)
+    with telling(), make_client(engines.mongo, WITHIN_S) as client:
+        yield ClusterSource(client, engines.database, engines.kafka)
+
+
+@contextmanager
+def open_target(config: Config) -> Iterator[ClusterTarget]:
+    """Where a set-up is to be moved. Blocks. Raises Unfit, StorageError."""
+    engines = engines_of(config)
+    with telling(), make_client(engines.mongo, WITHIN_S) as client:
+        yield ClusterTarget(client, engines.database, engines.kafka)
+
+
+@contextmanager
+def telling() -> Iterator[None]:
+    """What the drivers raise is StorageAway here: the work was not done, or not to the end."""
+    try:
+        yield
+    except PyMongoError as error:
+        raise of_read(error) from error
+    except KafkaException as error:
+        raise StorageAway(f"Kafka does not answer: {error}") from error

@@ -3,7 +3,6 @@ may then be had once a node, and is never lifted.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from storage.cluster.redis import Call, Redis, Script
 from storage.ports.errors import StorageAway
@@ -151,11 +150,6 @@ class ClusterCounters:
         self._local[key] = (number, had) if number > current else (current, used + had)
         if len(self._local) > _MOST_LOCAL:
             del self._local[next(iter(self._local))]
-
-
-def living(client: Any, prefix: str, now_ms: int) -> list[str]:
-    """Who says that it lives, by a client of its own. Blocks. Raises what Redis's client does."""
-    return sorted(holder.decode() for holder, until in client.hgetall(f"{prefix}:lives").items() if int(until) > now_ms)
 
 
 def _by_holder(pairs: Sequence[bytes]) -> dict[str, int]:

@@ -2,16 +2,22 @@
 
 import os
 import random
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import Any
 
+import msgpack
 import pytest
 import trio
+from pymongo import MongoClient
 
 from bench.server import Server
+from caas.config import Config, read_config
+from caas.offline import opened, see_nobody_serves, store_rest
 from deploy.local.engines import Kafka, Mongo, Redis
 from deploy.local.ports import free_ports
 from tests.faults.load import Client, History, ask, new_id
@@ -25,17 +31,48 @@ BACK_WITHIN_S = 60
 
 @contextmanager
 def serving(folder: Path, port: int, settings: dict[str, str]) -> Iterator[Server]:
-    with Server(folder / "data", workers=2, log=folder / "server.log", port=port, settings=settings) as server:
+    with Server(folder / "data", workers=2, log=folder / "server.log", port=port, settings=settings, ready_within_s=90) as server:
         yield server
 
 
-def move(folder: Path, to: str, settings: dict[str, str]) -> str:
-    """`caas move`, as an operator types it."""
-    from_ = {"cluster": "embedded", "embedded": "cluster"}[to]
-    done = subprocess.run([sys.executable, "-m", "caas", "move", "--from", from_, "--to", to, "--data", str(folder / "data")],
-                          env={**os.environ, **settings}, capture_output=True, text=True, timeout=120, check=False)
+def typed(folder: Path, settings: dict[str, str], *words: str) -> str:
+    """What `caas` says to an operator."""
+    done = subprocess.run([sys.executable, "-m", "caas", *words, "--data", str(folder / "data")], env={**os.environ, **settings},
+                          capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout
+
+
+def rebuild_and_move(folder: Path, from_: str, to: str, settings: dict[str, str]) -> str:
+    """What follows from the entries is made anew first, and is what it was, to the last place."""
+    config = read_config({**settings, "CAAS_BACKEND": from_}, data=folder / "data")
+    see_nobody_serves(config)
+    store_rest(config)
+    before = everything(config)
+    lose(config)
+    assert len(everything(config)) < len(before)
+    said = typed(folder, {**settings, "CAAS_BACKEND": from_}, "rebuild")
+    after = everything(config)
+    assert [one for one in before if one not in after] == [one for one in after if one not in before] == []
+    return said + typed(folder, settings, "move", "--from", from_, "--to", to)
+
+
+def lose(config: Config) -> None:
+    """All heads and overlays are gone."""
+    if config.backend == "embedded":
+        with closing(sqlite3.connect(config.data / "caas.sqlite")) as connection, connection:
+            connection.execute("DELETE FROM documents WHERE collection IN (SELECT id FROM collections WHERE name IN ('heads', 'overlays'))")
+        return
+    with MongoClient[Any](config.mongo) as client:
+        for name in ("documents.heads", "documents.overlays"):
+            client[config.setup][name].delete_many({})
+
+
+def everything(config: Config) -> list[Any]:
+    """All documents."""
+    with opened(config) as source:
+        return sorted((one.tenant, one.collection, one.key, one.data and msgpack.unpackb(one.data), one.place) for one in source.documents()
+                      if one.collection != "setup")
 
 
 async def test_clients_resume_across_a_move_and_back(tmp_path: Path, kafka: Kafka, mongo: Mongo, redis: Redis) -> None:
@@ -49,8 +86,9 @@ async def test_clients_resume_across_a_move_and_back(tmp_path: Path, kafka: Kafk
         for backend in ("embedded", "cluster", "embedded"):
             if clients:
                 began = trio.current_time()
-                said = await trio.to_thread.run_sync(move, tmp_path, backend, settings)
-                print(f"{said.strip()}; that took {trio.current_time() - began:.1f} s")
+                from_ = "cluster" if backend == "embedded" else "embedded"
+                said = await trio.to_thread.run_sync(rebuild_and_move, tmp_path, from_, backend, settings)
+                print(f"{said.strip()}\nthat took {trio.current_time() - began:.1f} s")
             with serving(tmp_path, port, {**settings, "CAAS_BACKEND": backend}) as server:
                 if not clients:
                     clients += await people(server, history, seed)

@@ -111,7 +111,7 @@ async def talking(server: Server, user: str) -> AsyncIterator[Talk]:
 async def node(folder: Path, kafka: Kafka, mongo: Mongo, redis: Redis) -> AsyncIterator[Server]:
     settings = {"CAAS_BACKEND": "cluster", "CAAS_KAFKA": kafka.bootstrap, "CAAS_KAFKA_REPLICAS": "1", "CAAS_MONGO": mongo.uri,
                 "CAAS_REDIS": redis.url, "CAAS_SETUP": fresh(), "CAAS_PARTITIONS": "8", "CAAS_NODE": "n1"}
-    with Server(folder / "data", workers=1, log=folder / "server.log", limits="on", settings=settings) as server:
+    with Server(folder / "data", workers=1, log=folder / "server.log", limits="on", settings=settings, ready_within_s=90) as server:
         yield server
 
 
