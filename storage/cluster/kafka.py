@@ -12,7 +12,27 @@ from confluent_kafka.admin import AdminClient
 
 from storage.ports.errors import OutcomeUnknown, StorageAway, StorageError, Unwritable
 
+_SAY_EVERY_S = 10.0
+
+
+class Seldom(logging.Filter):
+    """What a client says again and again while a broker is away is told once in ten seconds, of all clients together."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._told: dict[str, float] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Told by its first word: librdkafka's name for what happened."""
+        about = str(record.msg).partition(" ")[0]
+        if record.created - self._told.get(about, 0.0) < _SAY_EVERY_S:
+            return False
+        self._told[about] = record.created
+        return True
+
+
 _log = logging.getLogger("storage.kafka")
+_log.addFilter(Seldom())
 
 ANSWER_S = 5.0
 """For questions that the brokers are asked (topics, offsets)."""
