@@ -4,9 +4,11 @@ PYTHON ?= python3
 PROCESSES ?= 2
 BIN := .venv/bin
 STAMP := .venv/.set-up
+COMPILED := tests/protocol tests/transport tests/actors tests/services tests/contracts tests/storage tests/wire
+ACCELERATOR := .venv/.accelerator
 NODE := tests/journeys/node_modules/.package-lock.json
 
-.PHONY: help setup run test check format generated docs-page cluster cluster-status cluster-stop cluster-logs bench bench-full bench-show bench-build bench-peers lock clean model
+.PHONY: help setup run test test-accelerated accelerator check format generated docs-page cluster cluster-status cluster-stop cluster-logs bench bench-full bench-show bench-build bench-peers lock clean model
 
 help: ## what there is to type
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -39,6 +41,15 @@ cluster-logs: $(STAMP) ## what they say, until Ctrl-C
 
 test: setup ## all tests; what needs a program that is not here says so
 	$(BIN)/python -m pytest -n $(PROCESSES) --dist loadgroup
+
+accelerator: $(ACCELERATOR) ## the hot modules compiled, into .venv; never needed. With cc, some two minutes
+
+$(ACCELERATOR): $(STAMP) $(wildcard accelerator/*.*) $(shell find actors protocol services storage supervisor transport -name '*.py')
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --force-reinstall ./accelerator
+	touch $@
+
+test-accelerated: accelerator ## what can be tested of the compiled form
+	$(BIN)/python -m pytest -p tests.accelerated -m 'not pure' -n $(PROCESSES) --dist loadgroup $(COMPILED)
 
 check: $(STAMP) ## style, types, and who imports whom
 	$(BIN)/ruff check .

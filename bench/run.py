@@ -10,11 +10,11 @@ from bench import guard, report, show
 from bench.build import NoCompiler, built
 from bench.generate import Broken
 from bench.lab import Lab, Row
-from bench.servers.kinds import KINDS, LOOP, OURS
+from bench.servers.kinds import ACCELERATED, KINDS, LOOP, OURS
 from bench.workloads import NAMES, workload
 
 RESULTS = Path(__file__).parent / "results"
-QUICK = (LOOP, OURS, "ws", "Socket.IO", "Centrifuge")
+QUICK = (LOOP, OURS, ACCELERATED, "ws", "Socket.IO", "Centrifuge")
 """Who takes part in the short run."""
 
 
@@ -53,7 +53,7 @@ def main() -> int:
     missing_peers = [label for label in asked.servers if not KINDS[label].installed]
     with tempfile.TemporaryDirectory(prefix="caas-bench-") as folder:
         lab = Lab(Path(folder), asked.servers)
-        lab.left_out += [f"{label}: not installed (`make bench-peers`)" for label in missing_peers]
+        lab.left_out += [f"{label}: not installed (`make {'accelerator' if label == ACCELERATED else 'bench-peers'}`)" for label in missing_peers]
         found = []
         for row in rows(lab, asked.only, asked.plan):
             found.append(row)

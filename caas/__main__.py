@@ -5,6 +5,7 @@ import sys
 from cyclopts import App, CycloptsError
 
 from caas import __version__
+from caas.acceleration import Choice, Unfit, accelerate
 from caas.options import ConfigFile, Data, Limits, Mistake, Port, Switch, Workers, config_of
 
 app = App(name="caas", version=__version__, help="Chat as a service, self-hosted.")
@@ -37,14 +38,17 @@ def serve(*, port: Port = None, data: Data = None, workers: Workers = None, host
 @app.command
 def worker(*, config: ConfigFile = None) -> int:
     """Be one worker: join the node's ring, share the port, leave drained on SIGTERM. For systemd, Kubernetes or a Procfile."""
+    settings = config_of(config)
+    _accelerate(settings.accelerated)
     from caas.worker import run
 
-    return run(config_of(config))
+    return run(settings)
 
 
 @app.command
 def echo(*, port: int, max_message: int = 65_536, max_fragments: int = 32) -> None:
     """The WebSocket transport alone: sends back what it gets, at any path."""
+    _accelerate(config_of(None).accelerated)
     import trio
 
     from transport.echo import echo
@@ -72,6 +76,14 @@ def rebuild(*, data: Data = None, config: ConfigFile = None) -> int:
 def version() -> None:
     """Print the version."""
     print(__version__)
+
+
+def _accelerate(choice: Choice) -> None:
+    """Before anything is imported that may be compiled."""
+    try:
+        accelerate(choice)
+    except Unfit as unfit:
+        raise Mistake(str(unfit)) from unfit
 
 
 def _lifted(limits: Switch) -> bool | None:

@@ -120,6 +120,8 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     tenant_rates_per_s: PerSecond = PerSecond()
     """What an application and all its users may send together."""
     tenant_bursts: Bursts = Bursts()
+    accelerated: Literal["auto", "on", "off"] = "auto"
+    """Compiled modules (`accelerator/`): taken where they are installed and fit; `on` does not begin without them."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["json", "console"] = "json"
     dev: bool = False

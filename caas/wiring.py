@@ -23,6 +23,7 @@ from actors.background import Background
 from actors.connections import Connections
 from actors.fanout import Outlet
 from actors.house import Errands
+from caas.acceleration import current
 from caas.assembly import Assembly, Backend, World
 from caas.config import Config
 from caas.endings import Endings
@@ -237,6 +238,7 @@ def measure(metrics: Metrics, worker: "Worker") -> None:
     metrics.count("caas_deliveries_total", "Pushes handed to connections.", lambda: assembly.fanout.deliveries)
     metrics.count("caas_storing_steps_total", "Steps of storing written.", lambda: assembly.storer.steps)
     metrics.count("caas_rate_limited_total", "Commands and requests refused for their rate.", lambda: assembly.rates.refused if assembly.rates else 0)
+    metrics.level("caas_accelerated_workers", "Workers that run on compiled modules.", lambda: int(current().on))
     metrics.level("caas_connections", "WebSocket connections.", lambda: len(worker.connections))
     metrics.level("caas_rooms", "Rooms awake.", lambda: len(assembly.rooms))
     metrics.level("caas_audiences", "Conversations that somebody on the worker watches.", lambda: len(assembly.fanout))

@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 import trio
 
 from caas import logs
+from caas.acceleration import current
 from caas.config import Config
 from caas.devdata import make_dev_data
 from caas.ready import ready_file
@@ -31,6 +32,8 @@ def run(config: Config) -> int:
     world = SystemWorld()
     name = config.worker_named(os.environ.get("CAAS_WORKER", "") or f"w{os.getpid()}")
     logs.set_up(config.log_level, config.log_format, worker=name)
+    if current().wrong:
+        _log.warning("in pure Python: %s", current().said)
     _raise_limits()
     sys.setswitchinterval(_SWITCH_S)
     return trio.run(_serve, config, world, name)
@@ -46,7 +49,7 @@ async def _serve(config: Config, world: SystemWorld, name: str) -> int:
                     await make_dev_data(worker)
                 _calm_collector()
                 file.write_text(f"{os.getpid()}\n")
-                _log.info("serving")
+                _log.info("serving, %s", "accelerated" if current().on else "in pure Python")
                 failed = await _until_told(signals, worker.assembly.reader.outdated)
                 file.unlink(missing_ok=True)
         except* (StorageError, Unfit, Fatal) as group:

@@ -10,8 +10,16 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 from supervisor.reply import Later
 
 if TYPE_CHECKING:
+    from mypy_extensions import mypyc_attr
+
     from supervisor.life import Life
     from supervisor.ref import Ref
+else:
+
+    def mypyc_attr(**_: bool) -> Callable[[type], type]:
+        """What is said to the compiler of a class (accelerator/) says nothing to Python."""
+        return lambda cls: cls
+
 
 __all__ = ["Actor", "Exit", "Inbox"]
 
@@ -38,6 +46,7 @@ class Inbox(Generic[M]):
         await self._life.serve(handle, inspect.iscoroutinefunction(handle))
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Actor(Generic[M]):
     """One task, one bounded mailbox, and state nobody else touches. Subclass; override what you need.
 

@@ -4,6 +4,7 @@ One of each a test run, with one member, started when the first test names it. A
 Tests that kill members start three of their own: `async with engines.kafka(tmp_path, brokers=3)`, inside `needing()`.
 """
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -13,6 +14,9 @@ import trio
 
 from deploy.local.engines import Engine, Kafka, Mongo, Redis, Registry
 from tests.engines.needing import needing
+
+os.environ.setdefault("CAAS_ACCELERATED", "off")  # what is tested is the sources, unless it is asked for otherwise (tests/accelerated.py)
+
 
 ENGINES = {"kafka", "mongo", "redis", "registry"}
 SHARING = {"bench", "fuzz", "journeys", "sdk", "wire"}

@@ -7,12 +7,13 @@ from typing import NamedTuple
 from bench.build import built
 from bench.peers.install import HERE, program
 from bench.servers.centrifuge import CentrifugeJson, CentrifugeProtobuf
-from bench.servers.ours import OwnChild
+from bench.servers.ours import AcceleratedChild, OwnChild
 from bench.servers.plain import Plain
 from bench.servers.socketio import SocketIo
 from bench.servers.target import Target
+from caas.acceleration import look
 
-OURS, LOOP = "caas", "C loop"
+OURS, ACCELERATED, LOOP = "caas", "caas, accelerated", "C loop"
 Start = Callable[[Path, int | None], Target]
 """From a folder for its data and log, and a core, to a server that runs."""
 
@@ -28,6 +29,8 @@ class Kind(NamedTuple):
     @property
     def installed(self) -> bool:
         """Whether it can be started here."""
+        if self.label == ACCELERATED:
+            return look()[0].on
         return not self.peer or bool(program(self.peer))
 
 
@@ -45,6 +48,7 @@ def _loop(folder: Path, core: int | None) -> Target:
 KINDS = {kind.label: kind for kind in (
     Kind(LOOP, "", _loop),
     Kind(OURS, "", OwnChild),
+    Kind(ACCELERATED, "", AcceleratedChild),
     _peer(Plain, "ws", "ws"),
     _peer(SocketIo, "Socket.IO", "socketio"),
     _peer(CentrifugeProtobuf, "Centrifuge", "centrifuge", GOMAXPROCS="1"),

@@ -135,10 +135,13 @@ class Ours:
 
 
 class OwnChild(Ours):
-    """`caas dev --limits off` as a child process."""
+    """`caas dev --limits off` as a child process, in pure Python."""
+
+    accelerated = "off"
 
     def __init__(self, folder: Path, core: int | None, workers: int = 1, limits: str = "off") -> None:
-        self.server = Server(folder / "data", workers=workers, log=folder / "log", cores=None if core is None else {core}, limits=limits)
+        self.server = Server(folder / "data", workers=workers, log=folder / "log", cores=None if core is None else {core}, limits=limits,
+                             settings={"CAAS_ACCELERATED": self.accelerated})
         self.server.__enter__()
         super().__init__(self.server.base, KEY)
 
@@ -154,6 +157,13 @@ class OwnChild(Ours):
         """SIGTERM, and what follows."""
         super().stop()
         self.server.stop()
+
+
+class AcceleratedChild(OwnChild):
+    """The same on compiled modules."""
+
+    name = "caas, accelerated"
+    accelerated = "on"
 
 
 def _sentence(said: bytes) -> str:

@@ -7,6 +7,7 @@ CHECKS = (
     Check("python", "A version that this program was written for", program.python),
     Check("packages", "Each package it needs is there, in a version that will do", program.packages),
     Check("names", "What is imported is ours: another distribution may bring a package of the same name, as supervisord does", program.names),
+    Check("accelerator", "Compiled modules, where they are installed and wanted, were made from these very sources", program.accelerator),
     Check("configuration", "It can be read, each value is possible, and together they make sense", program.configuration),
     Check("data folder", "It can be written to, or made, and not everybody may look into it", disk.folder),
     Check("disk", "It is a disk of this machine: locks do not work over a network, and memory forgets", disk.disk),

@@ -13,6 +13,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from caas.acceleration import Acceleration, Choice, look
+
 _PLAIN = re.compile(r"([A-Za-z0-9._-]+)(?:\[[^\]]*\])?\s*([^;]*)")
 _WRITES = 20
 
@@ -40,6 +42,10 @@ class Machine:
         """Where a top-level package is imported from."""
         spec = importlib.util.find_spec(package)
         return Path(spec.origin).resolve().parent if spec and spec.origin else None
+
+    def acceleration(self, choice: Choice) -> Acceleration:
+        """Whether a worker that starts now would run on compiled modules."""
+        return look(choice)[0]
 
     def sqlite(self) -> tuple[int, ...]:
         """Version of the SQLite library."""

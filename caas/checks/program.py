@@ -6,7 +6,7 @@ from ipaddress import ip_address
 from pathlib import Path
 
 import caas
-from caas.checks.model import Found, Ground, bad, doubtful, good
+from caas.checks.model import Found, Ground, bad, doubtful, good, skipped
 
 LEAST_PYTHON = (3, 11)
 PACKAGES = ("protocol", "supervisor", "storage", "services", "actors", "transport", "caas")
@@ -56,6 +56,19 @@ def names(ground: Ground) -> Found:
         return bad(f"not ours: {', '.join(foreign)}",
                    "give CAAS an environment of its own, or uninstall what clashes (supervisord's distribution is `supervisor`)")
     return good(f"all parts come from {root}")
+
+
+def accelerator(ground: Ground) -> Found:
+    """Not needed; where it is there, it fits."""
+    choice = ground.config.accelerated
+    found = ground.machine.acceleration(choice)
+    if found.on:
+        return good(f"{found.said}, taken from the next start of a worker on")
+    if choice == "on":
+        return bad(f"`accelerated` is on, and {found.said}", "`make accelerator`, or set `accelerated` to auto")
+    if found.wrong:
+        return doubtful(f"{found.said}; workers run in pure Python", "`make accelerator`, or pip uninstall caas-accelerator")
+    return skipped(found.said)
 
 
 def configuration(ground: Ground) -> Found:

@@ -24,6 +24,7 @@ import trio
 import trustme
 from msgspec import structs
 
+from caas.acceleration import Acceleration
 from caas.checks import CHECKS, Check, Found, Ground
 from caas.checks.machine import Machine
 from caas.checks.program import fits
@@ -64,7 +65,8 @@ def ground(tmp_path: Path) -> Ground:
     data = tmp_path / "data"
     data.mkdir(mode=0o700)
     trio.run(_make, data)
-    machine = Told(filesystem="ext4", free_bytes=50 << 30, sync_seconds=0.001, files=65_536, processors=4)
+    machine = Told(filesystem="ext4", free_bytes=50 << 30, sync_seconds=0.001, files=65_536, processors=4,
+                   acceleration=Acceleration(False, "not installed"))
     return Ground(Config(data=data, port=0, partitions=8), machine=machine)
 
 
@@ -79,6 +81,8 @@ def configured(ground: Ground, **values: Any) -> Ground:
 def told(ground: Ground, **facts: Any) -> Ground:
     return replace(ground, machine=Told(**{**vars(ground.machine), **facts}))
 
+
+STALE = Acceleration(False, "it was built from other sources", wrong=True)
 
 Broken = tuple[str, str, str, Callable[[Ground], Ground]]
 """Which check, its verdict, a word of what it says, and how the ground is broken for it."""
@@ -195,6 +199,9 @@ BROKEN: list[Broken] = [
     ("packages", "bad", "not installed", not_installed),
     ("names", "bad", "supervisor from /opt/other", clashing),
     ("names", "bad", "nowhere", lambda ground: told(ground, package_folder=None)),
+    ("accelerator", "doubtful", "other sources; workers", lambda ground: told(ground, acceleration=STALE)),
+    ("accelerator", "bad", "is on, and it was built from other sources",
+     lambda ground: told(configured(ground, accelerated="on"), acceleration=STALE)),
     ("configuration", "bad", "no setting `ports`", lambda ground: replace(ground, bad_config="caas.toml: ports = 1: there is no setting `ports`")),
     ("configuration", "bad", "tls_certificate", lambda ground: configured(ground, tls_key="key.pem")),
     ("configuration", "bad", "known to everybody", lambda ground: configured(ground, dev=True, host="0.0.0.0")),

@@ -2,6 +2,8 @@
 
 from typing import TYPE_CHECKING
 
+from transport.websocket.native import FAILED, NOT_IDLE, offer_all
+
 if TYPE_CHECKING:
     from transport.websocket.flusher import Flusher
     from transport.websocket.outbox import Outbox
@@ -52,22 +54,14 @@ class Batch:
         return self._at - start
 
     def _spread(self, start: int, stop: int) -> None:
-        """The hot loop: the same bytes to each socket that stands idle; the rest in the ordinary way."""
-        wire, size, apart = self._wire, self._size, self._apart
-        for outbox in self._outboxes[start:stop]:
-            if apart and outbox in apart:
-                continue
-            if not outbox.idle:
+        """To each socket that stands idle the same bytes; the rest in the ordinary way."""
+        for place, taken in offer_all(self._outboxes, start, stop, self._apart, self._wire):
+            outbox = self._outboxes[place]
+            if taken == NOT_IDLE:
                 self._gather(outbox)
-                continue
-            try:
-                taken = outbox.offer(wire)
-            except BlockingIOError:
-                taken = 0
-            except OSError:
+            elif taken == FAILED:
                 outbox.failed()
-                continue
-            if taken != size:
+            else:
                 outbox.keep(self._wires, taken)
 
     def _gather(self, outbox: "Outbox") -> None:

@@ -27,8 +27,8 @@ _ONE_SEND = 262_144
 class Outbox:
     """Sends never wait and never fail: what cannot leave is kept up to a limit (1 MiB), then the connection is closed as slow."""
 
-    __slots__ = ("_connection", "_drained", "_flusher", "_observed", "_pending", "_waiting", "buffered", "closed", "idle", "offer",
-                 "stalled_since")  # fmt: skip
+    __slots__ = ("_connection", "_drained", "_flusher", "_observed", "_pending", "_waiting", "buffered", "closed", "fd", "idle",
+                 "offer", "stalled_since")  # fmt: skip
 
     def __init__(self, connection: "Connection", flusher: "Flusher") -> None:
         self._connection = connection
@@ -44,6 +44,8 @@ class Outbox:
         self.idle = False
         """The socket has taken everything and may be offered more at once: `offer` is its send."""
         self.offer: Callable[[bytes], int] = _taking_nothing
+        self.fd = -1
+        """The socket's descriptor, where it is idle now and then."""
         self.stalled_since = 0.0
         """When the socket took something last, where bytes wait."""
 

@@ -25,7 +25,7 @@ class PlainOutbox(Outbox):
 
     def __init__(self, connection: "PlainConnection", sock: socket.socket, hub: "Hub") -> None:
         super().__init__(connection, hub.flusher)
-        self.offer = sock.send
+        self.offer, self.fd = sock.send, sock.fileno()
         self.idle = True
         self._offset = 0  # of the first waiting chunk: bytes of it already taken
 

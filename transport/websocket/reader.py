@@ -4,6 +4,7 @@ import codecs
 from typing import Final
 
 from transport.websocket.frames import BINARY, BROKEN, CLOSE, CONTINUATION, PING, PONG, TEXT, Event, close_code, close_payload, may_be_sent, unmask
+from transport.websocket.native import take_frames
 
 MAX_MESSAGE: Final = 65_536
 MAX_FRAGMENTS: Final = 32
@@ -68,28 +69,9 @@ class FrameReader:
         while at < end and not self._done:
             if self._opcode == _NONE:
                 if self._kind == _NONE:
-                    at = self._read_whole_frames(data, at, end, events)
+                    at = take_frames(data, at, self._max_message, events)
                 at = self._read_header(data, at, end)
             at = self._read_payload(data, at, end, events)
-
-    def _read_whole_frames(self, data: bytes, at: int, end: int, events: list[Event]) -> int:
-        """The common case inline: short, final, masked frames that are all here. Returns where anything else begins."""
-        longest = self._max_message
-        while at + 6 <= end:
-            first = data[at]
-            size = data[at + 1] - 128
-            start = at + 6
-            stop = start + size
-            if (first != 0x82 and first != 0x81) or size < 0 or size > 125 or size > longest or stop > end:
-                break
-            # unmask(), written out: a call here would be a tenth of the whole.
-            pad = (data[at + 2 : start] * 32)[:size]
-            payload = (int.from_bytes(data[start:stop], "little") ^ int.from_bytes(pad, "little")).to_bytes(size, "little")
-            if first == 0x81 and not payload.isascii():
-                _check_text(payload)
-            events.append((first & 0x0F, payload))
-            at = stop
-        return at
 
     def _read_header(self, data: bytes, at: int, end: int) -> int:
         """Read a frame's header at `at` and check all that it says; too little data is held for next time."""
