@@ -250,6 +250,10 @@ def measure(metrics: Metrics, worker: "Worker") -> None:
     metrics.count("caas_across_told_total", "Hints told to other nodes.", lambda: assembly.across.told)
     metrics.count("caas_across_heard_total", "Hints heard from other nodes.", lambda: assembly.across.heard)
     metrics.level("caas_partitions_stored", "Partitions that this node stores.", lambda: len(assembly.storer.stores))
+    metrics.level("caas_log_away", "Workers whose log (Kafka) answers nobody: what is sent there is refused.",
+                  lambda: getattr(assembly.log, "away", False))
+    metrics.count("caas_bus_dropped_total", "Messages between nodes that were not told, or not heard, for too much waited.",
+                  lambda: sum(getattr(worker.backend.bus, kind, 0) for kind in ("dropped", "unsaid")))
     metrics.level("caas_damaged_partitions", "Partitions stopped at a damaged record.", lambda: len(assembly.reader.damaged))
 
 

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from zlib import crc32
 
 import trio
-from confluent_kafka import OFFSET_END, KafkaError, Message, TopicPartition
+from confluent_kafka import OFFSET_END, KafkaError, KafkaException, Message, TopicPartition
 
 from storage.cluster.following import reach
 from storage.cluster.kafka import Kafka, acquaint
@@ -38,7 +38,7 @@ class ClusterBus(Hearing):
         self._heard: deque[tuple[str, bytes]] = deque(maxlen=MOST_WAITING)
         self._closing, self._ended = False, threading.Event()
         self.unsaid = 0
-        """Messages that other nodes have not been told, because too much waited."""
+        """Messages that other nodes were not told."""
 
     def publish(self, topic: str, message: bytes) -> None:
         """See the port."""
@@ -46,7 +46,7 @@ class ClusterBus(Hearing):
         name = topic.encode()
         try:
             self._producer.produce(self._kafka.bus_topic, self._who + message, name, crc32(name) % BUS_PARTITIONS)
-        except BufferError:
+        except (BufferError, KafkaException):  # too much waits, or it is too large for Kafka
             self.unsaid += 1
 
     async def open(self) -> None:

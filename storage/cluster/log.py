@@ -41,6 +41,11 @@ class ClusterLog:
         await self.appends.close()
         await self._follows.close()
 
+    @property
+    def away(self) -> bool:
+        """Whether Kafka answers nobody: appends are refused."""
+        return self.appends.away
+
     def append(self, record: Record, done: Callable[[StorageError | None], None]) -> None:
         """See the port."""
         self.appends.append(record, done)
