@@ -21,7 +21,7 @@ from pymongo.read_preferences import ReadPreference
 from pymongo.write_concern import WriteConcern
 
 from storage.cluster.breaker import Breaker
-from storage.cluster.mongo_errors import of_read, of_write
+from storage.cluster.mongo_errors import TooLong, of_read, of_write
 from storage.failing import Unfit
 from storage.ports.errors import OutcomeUnknown, StorageAway, StorageError
 
@@ -118,7 +118,8 @@ _CONTENT = (TypeError, ValueError, OverflowError)
 
 
 def _judged(result: T | StorageError, breaker: Breaker) -> T:
-    if isinstance(result, StorageAway | OutcomeUnknown):
+    """One read that takes too long says nothing of the others."""
+    if isinstance(result, StorageAway | OutcomeUnknown) and not isinstance(result, TooLong):
         breaker.failed()
     else:
         breaker.answered()

@@ -7,6 +7,7 @@ from pymongo.errors import (
     BulkWriteError,
     DocumentTooLarge,
     DuplicateKeyError,
+    ExecutionTimeout,
     OperationFailure,
     PyMongoError,
     ServerSelectionTimeoutError,
@@ -22,8 +23,14 @@ _REFUSED = frozenset({13, 18})
 _CONTENT = (DocumentTooLarge, InvalidDocument, TypeError, ValueError, OverflowError)
 
 
+class TooLong(StorageAway):
+    """MongoDB is there, and has given this up: it would have taken longer than it may."""
+
+
 def of_read(error: Exception) -> StorageError:
     """What a reader is told."""
+    if isinstance(error, ExecutionTimeout) and (error.details or {}).get("codeName"):  # the driver, which also gives up by itself, says no name
+        return TooLong("MongoDB takes too long to read this")
     return StorageAway(f"MongoDB cannot be read: {_told(error)}")
 
 

@@ -244,6 +244,38 @@ async def test_what_the_server_says_is_told_for_what_it_is(mongo: Engine, databa
             assert (found is not None) == (told is OutcomeUnknown)
 
 
+async def test_a_read_that_takes_too_long_is_no_reason_to_refuse_others(mongo: Engine, database: str) -> None:
+    with MongoClient[Any](mongo.uri) as client:
+        async with open_parts(mongo.uri, database) as (way, kept, documents):
+            await kept.store(whole_step(1, 2))
+            client.admin.command({"configureFailPoint": "failCommand", "mode": {"times": 1},
+                                  "data": {"failCommands": ["find"], "appName": "caas", "errorCode": 50}})
+            with pytest.raises(StorageAway, match="takes too long"):
+                await kept.entries(ONE, "c", 0, 9, 9)
+            assert not way.away
+            assert await documents.get(ONE, "overlays", "c/x")
+
+
+async def test_a_head_that_cannot_be_read_back_fails_for_its_own_room_alone(mongo: Engine, database: str) -> None:
+    async with open_parts(mongo.uri, database) as (way, kept, documents):
+        await kept.store(whole_step(1, 2))
+        await documents.put(ONE, "heads", "bad", {"no window": True}, version(1))
+        failed: list[str] = []
+
+        async def load(name: str) -> None:
+            try:
+                await kept.load(ONE, name, 3)
+            except KeyError:
+                failed.append(name)
+
+        async with trio.open_nursery() as nursery:
+            for name in ("c", "bad", "c", "new"):
+                nursery.start_soon(load, name)
+        assert failed == ["bad"]
+        assert (await kept.load(ONE, "c", 3)).head is not None
+        assert not way.away
+
+
 async def test_a_bulk_tells_each_document_its_own(mongo: Engine, database: str) -> None:
     """Of many in one trip, two of them for one key: the first wins, the second may be told no."""
     async with open_parts(mongo.uri, database) as (way, _, _documents):
