@@ -7,6 +7,7 @@ Tests that kill members start three of their own: `async with engines.kafka(tmp_
 import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from shutil import disk_usage
 from tempfile import TemporaryDirectory
 
 import pytest
@@ -52,7 +53,8 @@ def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
 def mongo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
     """A replica set of one; `uri`. In memory where that can be had: what is put to it here is its answers, and not its disk."""
     memory = Path("/dev/shm")
-    with TemporaryDirectory(dir=memory if memory.is_dir() else None) as folder:
+    roomy = memory.is_dir() and disk_usage(memory).free > 2 * 1024**3
+    with TemporaryDirectory(dir=memory if roomy else None) as folder:
         yield from _running(lambda: Mongo(Path(folder)))
 
 
