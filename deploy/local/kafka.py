@@ -1,6 +1,7 @@
 """Apache Kafka in KRaft: each broker is a controller too. One for development and contracts, three for faults."""
 
 import base64
+import re
 import subprocess
 import uuid
 from collections.abc import Mapping
@@ -36,6 +37,7 @@ _QUICK = {  # a broker that dies under load stalls acknowledgements 1.4 s with t
     "replica.socket.timeout.ms": "3000",
 }
 _ASK_S = 2.0
+_FOLLOWS = re.compile(r"Completed transition to FollowerState\(.*?\bepoch=(\d+), leader=(\d+)")
 
 
 class Kafka(Engine):
@@ -59,6 +61,13 @@ class Kafka(Engine):
     def bootstrap(self) -> str:
         """For `bootstrap.servers`."""
         return ",".join(self.addresses)
+
+    @property
+    def controller(self) -> str:
+        """The name of the broker that is the active controller, as the others have written into their logs; empty while none is known."""
+        found = [(int(epoch), leader) for member in self.members.values() if member.log.exists()
+                 for epoch, leader in _FOLLOWS.findall(member.log.read_text(errors="replace"))]
+        return f"kafka-{max(found)[1]}" if found else ""
 
     async def prepare(self) -> None:
         """Write each broker's settings, and format its folder the first time."""

@@ -1,0 +1,136 @@
+"""Three nodes, clients on all of them through the balancer: one order, nothing lost, nothing doubled, whatever dies under load.
+
+`CLUSTER_FAULTS` says how often each fault is made (1), `CLUSTER_PAUSE_S` how long one that is paused stands still (5 s; the long form: 30 s).
+"""
+
+import os
+import random
+import signal
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trio
+
+from deploy.local.cluster import Cluster, Shape, made
+from tests.engines.needing import needing
+from tests.faults.load import Client, History, ask, new_id, read_log
+from tests.faults.stage import ROOMS, USERS, Stage
+from tests.journeys.conftest import token
+
+pytestmark = pytest.mark.real
+
+TIMES = int(os.environ.get("CLUSTER_FAULTS", "1"))
+PAUSE_S = float(os.environ.get("CLUSTER_PAUSE_S", "5"))
+BACK_WITHIN_S = 90
+"""A machine of two cores that runs all of it is slow to come back. What was seen is printed."""
+
+
+class Behind:
+    """What a stage asks of a server, of a cluster."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        self.base, self.log = cluster.url, self
+        self._cluster = cluster
+
+    def read_text(self) -> str:
+        """The end of each node's log."""
+        return "\n".join(f"{member.name}:\n{member.last_words(20)}" for member in self._cluster.nodes.members.values())
+
+
+@asynccontextmanager
+async def open_cluster(folder: Path, seed: int) -> AsyncIterator[tuple[Cluster, Stage]]:
+    """Everybody at work."""
+    with needing():
+        cluster = Cluster(folder / "cluster", made(Shape(), {}), settings={"dev": "1", "limits": "0", "partitions": "16"})
+    try:
+        await cluster.start(print)
+        async with trio.open_nursery() as nursery:
+            stage = await enter(cluster, seed, nursery)
+            await stage.all_are_back(trio.current_time(), BACK_WITHIN_S)
+            yield cluster, stage
+            nursery.cancel_scope.cancel()
+    finally:
+        cluster.drop()
+
+
+async def enter(cluster: Cluster, seed: int, nursery: trio.Nursery) -> Stage:
+    tokens = {user: await trio.to_thread.run_sync(token, cluster.url, user) for user in USERS}
+    await ask(cluster.url, tokens[USERS[0]], [
+        ("conversation.create", {"id": room, "type": "group", "members": list(USERS), "op": new_id(random.Random(f"{seed} {room}"))})
+        for room in ROOMS])
+    history = History()
+    clients = [Client(cluster.url, user, tokens[user], ROOMS, history, seed + number, pace_s=0.3, longest_wait_s=2.0)
+               for number, user in enumerate(USERS)]
+    for client in clients:
+        nursery.start_soon(client.run)
+    return Stage(Behind(cluster), clients, history, tokens[USERS[0]])  # type: ignore[arg-type]
+
+
+async def kill(cluster: Cluster, name: str) -> None:
+    """SIGKILL, and start it again."""
+    engine = next(engine for engine in cluster.engines if name in engine.members)
+    engine.kill(name)
+    await trio.sleep(1)
+    engine.members[name].start()
+
+
+async def pause(cluster: Cluster, name: str) -> None:
+    """SIGSTOP for some time."""
+    cluster.member(name).pause()
+    await trio.sleep(PAUSE_S)
+    cluster.member(name).resume()
+
+
+async def kill_worker(cluster: Cluster, name: str) -> None:
+    """The process below a node's that does the work; its parent starts another."""
+    children = Path(f"/proc/{cluster.member(name).pid}/task/{cluster.member(name).pid}/children").read_text().split()
+    os.kill(int(children[0]), signal.SIGKILL)
+
+
+Fault = tuple[str, Callable[[Cluster, str], Awaitable[None]], Callable[[Cluster, random.Random], str]]
+FAULTS: list[Fault] = [
+    ("a worker killed", kill_worker, lambda cluster, chance: chance.choice(list(cluster.nodes.members))),
+    ("a node killed", kill, lambda cluster, chance: chance.choice(list(cluster.nodes.members))),
+    ("a broker killed", kill, lambda cluster, chance: chance.choice(sorted({*cluster.kafka.members} - {cluster.kafka.controller}))),
+    ("the active controller killed", kill, lambda cluster, chance: cluster.kafka.controller),
+    ("MongoDB's primary killed", kill, lambda cluster, chance: cluster.mongo.primary),
+    ("Redis killed", kill, lambda cluster, chance: "redis"),
+    ("the balancer killed", kill, lambda cluster, chance: "haproxy"),
+    ("a node paused", pause, lambda cluster, chance: chance.choice(list(cluster.nodes.members))),
+    ("a broker paused", pause, lambda cluster, chance: chance.choice(list(cluster.kafka.members))),
+    ("MongoDB's primary paused", pause, lambda cluster, chance: cluster.mongo.primary),
+    ("Redis paused", pause, lambda cluster, chance: "redis"),
+    ("the balancer paused", pause, lambda cluster, chance: "haproxy"),
+]
+
+
+async def test_whatever_dies_or_stands_still_nothing_is_lost_doubled_or_reordered(tmp_path: Path) -> None:
+    seed = int(os.environ.get("CAAS_SEED", random.randrange(10**6)))
+    chance = random.Random(seed)
+    print(f"seed {seed}")
+    async with open_cluster(tmp_path, seed) as (cluster, stage):
+        for name, fault, choose in FAULTS * TIMES:
+            victim = await trio.to_thread.run_sync(choose, cluster, chance)
+            before, since = stage.acknowledged(), trio.current_time()
+            await fault(cluster, victim)
+            hurt_s = trio.current_time() - since
+            back_s = await stage.all_are_back(trio.current_time(), BACK_WITHIN_S)
+            print(f"{time.strftime('%X')} {name} ({victim}): {stage.acknowledged() - before} sends acknowledged in {hurt_s + back_s:.1f} s, "
+                  f"all back {back_s:.1f} s after it was over")
+            for engine in cluster.engines:
+                await engine.wait_well(BACK_WITHIN_S)
+        log = await stage.drain(BACK_WITHIN_S)
+        await stage.check(log, tmp_path)
+        await every_node_says_the_same(cluster, stage, log)
+        print(f"{stage.acknowledged()} sends acknowledged; {sum(client.connections for client in stage.clients)} connections")
+
+
+async def every_node_says_the_same(cluster: Cluster, stage: Stage, log: Any) -> None:
+    """Asked without the balancer, each node tells the same entries under the same seqs."""
+    for address in cluster.nodes.addresses:
+        own = await trio.to_thread.run_sync(token, f"http://{address}", USERS[0])
+        assert await read_log(f"http://{address}", own, ROOMS) == log, address
