@@ -6,9 +6,10 @@ BIN := .venv/bin
 STAMP := .venv/.set-up
 COMPILED := tests/protocol tests/transport tests/actors tests/services tests/contracts tests/storage tests/wire
 ACCELERATOR := .venv/.accelerator
+SHARED_JOURNEYS := tests/journeys/test_node.py tests/journeys/test_curl.py
 NODE := tests/journeys/node_modules/.package-lock.json
 
-.PHONY: help setup run test test-accelerated accelerator check format generated docs-page cluster cluster-status cluster-stop cluster-logs bench bench-full bench-show bench-build bench-peers lock clean model
+.PHONY: help setup run test test-accelerated accelerator check format generated docs-page cluster cluster-test cluster-test-short cluster-status cluster-stop cluster-logs bench bench-full bench-show bench-build bench-peers lock clean model
 
 help: ## what there is to type
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -40,7 +41,16 @@ cluster-logs: $(STAMP) ## what they say, until Ctrl-C
 	@$(BIN)/python -m deploy.local logs
 
 test: setup ## all tests; what needs a program that is not here says so
-	$(BIN)/python -m pytest -n $(PROCESSES) --dist loadgroup
+	$(BIN)/python -m pytest -n $(PROCESSES) --dist loadgroup -m "not cluster"
+
+cluster-test: setup ## contracts, journeys and faults against real engines, three times each, pauses of 30 s: some twenty minutes
+	$(BIN)/python -m pytest tests/contracts tests/storage tests/engines tests/deploy tests/faults/test_mongo_faults.py tests/faults/test_move.py
+	JOURNEYS_ON=cluster $(BIN)/python -m pytest tests/journeys sdk/python/tests
+	CLUSTER_FAULTS=3 CLUSTER_PAUSE_S=30 $(BIN)/python -m pytest -s -m cluster
+
+cluster-test-short: setup ## each fault once, and the journeys that take a set-up as it is
+	JOURNEYS_ON=cluster $(BIN)/python -m pytest $(SHARED_JOURNEYS)
+	CLUSTER_PAUSE_S=3 $(BIN)/python -m pytest -s -m cluster
 
 accelerator: $(ACCELERATOR) ## the hot modules compiled, into .venv; never needed. With cc, some two minutes
 

@@ -1,11 +1,12 @@
-"""`python -m deploy.local start|status|stop|logs|kill|pause|resume|restart`: a cluster on this machine (`make cluster`).
+"""`python -m deploy.local start|status|stop|logs|kill|pause|resume|cut|heal|restart`: a cluster on this machine (`make cluster`).
 
     start [--nodes N] [--port P] [--small]
                                    start what does not run; returns when all is well, having printed `ready http://...`
     status                         a line for each process: name, pid, port, state
     stop                           in reverse order; what was written stays
     logs [NAME ...]                the end of each log, then what is added, until Ctrl-C
-    kill|pause|resume|restart NAME one process: see what the others do
+    kill|pause|resume|cut|heal|restart NAME
+                                   one process, to see what the others do; cut: off the network, which needs root
 """
 
 import argparse
@@ -26,11 +27,11 @@ def start(given: argparse.Namespace) -> int:
     """Bring it up; on failure what was started is stopped again."""
     cluster = _cluster(given, make=True)
     assert cluster is not None
-    before = {member.name for member in cluster.members() if member.alive}
+    before = any(member.alive for member in cluster.members())
     try:
         trio.run(cluster.start, _say)
     except (Unwell, Missing, Taken, KeyboardInterrupt) as failed:
-        print(f"\nnot started: {failed}", file=sys.stderr)
+        print(f"\nnot started: {failed or 'stopped by hand'}", file=sys.stderr)
         if not before:
             trio.run(cluster.stop)
         return 1
@@ -111,12 +112,16 @@ def main() -> int:
     showing.add_argument("names", nargs="*")
     showing.add_argument("--no-follow", dest="follow", action="store_false")
     showing.set_defaults(run=logs)
-    for what in ("kill", "pause", "resume", "restart"):
+    for what in ("kill", "pause", "resume", "cut", "heal", "restart"):
         touching = doing.add_parser(what)
         touching.add_argument("name")
         touching.set_defaults(run=one, what=what)
     given = parser.parse_args()
-    code: int = given.run(given)
+    try:
+        code: int = given.run(given)
+    except Missing as missing:
+        print(missing, file=sys.stderr)
+        return 1
     return code
 
 

@@ -72,6 +72,14 @@ class Engine:
         """SIGCONT one member."""
         self.members[name].resume()
 
+    def cut(self, name: str) -> None:
+        """Cut one member off from everybody."""
+        self.members[name].cut()
+
+    def heal(self, name: str) -> None:
+        """End that."""
+        self.members[name].heal()
+
     async def restart(self, name: str, within_s: float = 90.0) -> None:
         """Start a member that was killed (or is killed now) on its old port and data, and wait until the engine is well."""
         self.members[name].kill()
@@ -82,6 +90,7 @@ class Engine:
         """SIGKILL all: each of these engines is made to survive it, and it takes no time."""
         for member in self.members.values():
             member.kill()
+            member.heal()
 
     async def stop(self, grace_s: float = 15.0) -> None:
         """SIGTERM all, SIGKILL what is left after the grace."""

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import trio
 
+from deploy.local.cutting import cut, heal
 from deploy.local.lives import Life, life_of
 
 _LOOK_S = 0.05
@@ -58,9 +59,9 @@ class Member:
         if self.alive:
             return
         self.folder.mkdir(parents=True, exist_ok=True)
-        tied = [] if self.detached else _tied()
+        heal(self.port)
         with self.log.open("ab") as log:
-            process = subprocess.Popen([*tied, *self.argv], stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT,
+            process = subprocess.Popen([*self._wrapped(), *self.argv], stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT,
                                        env={**os.environ, **self.env}, start_new_session=True)
         self.life = life_of(process.pid)
         threading.Thread(target=process.wait, name=f"reaps {self.name}", daemon=True).start()
@@ -84,6 +85,14 @@ class Member:
         if self.life:
             self.life.signal_all(signal.SIGCONT)
 
+    def cut(self) -> None:
+        """Nothing that it says arrives anywhere, and nothing reaches it. Raises Missing where that cannot be made."""
+        cut(self.port)
+
+    def heal(self) -> None:
+        """It may speak again."""
+        heal(self.port)
+
     async def stop(self, grace_s: float = 10.0) -> None:
         """SIGTERM to it alone, for it knows its children; after the grace SIGKILL to all."""
         self.resume()
@@ -98,8 +107,9 @@ class Member:
         """The end of its log."""
         return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:]) if self.log.exists() else ""
 
-
-def _tied() -> list[str]:
-    """Ends the process when its parent ends, however that goes."""
-    found = shutil.which("setpriv")
-    return [found, "--pdeathsig", "KILL", "--"] if found else []
+    def _wrapped(self) -> list[str]:
+        """Begins the command line: so that it ends when its parent ends, however that goes, and that its sockets are known by their group."""
+        found = shutil.which("setpriv")
+        tied = [] if self.detached else ["--pdeathsig", "KILL"]
+        known = ["--regid", str(self.port), "--keep-groups"] if os.geteuid() == 0 else []
+        return [found, *tied, *known, "--"] if found and (tied or known) else []

@@ -63,6 +63,7 @@ def _kept(name: str, fetch: Callable[[Path], None]) -> Path:
             half = root / f"{name}.half"
             shutil.rmtree(half, ignore_errors=True)
             half.mkdir()
+            print(f"fetching {name} into {root}, this once", file=sys.stderr)
             fetch(half)
             half.rename(folder)
     return folder

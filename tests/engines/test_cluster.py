@@ -79,6 +79,14 @@ def test_a_name_it_does_not_have_is_answered_with_those_it_has(tmp_path: Path) -
     assert run(tmp_path, "kill", "kafka-9")[0] == 2
 
 
+def test_what_is_not_installed_is_said_in_one_line(tmp_path: Path) -> None:
+    done = subprocess.run([sys.executable, "-m", "deploy.local", "--folder", str(tmp_path), "start"], cwd=HERE, capture_output=True, text=True,
+                          env={**os.environ, "PATH": str(tmp_path), "ENGINES": str(tmp_path / "none")}, check=False)
+    assert done.returncode == 1
+    assert len(done.stderr.splitlines()) == 1
+    assert "apt-get install" in done.stderr
+
+
 async def test_a_port_that_somebody_else_has_is_named_before_anything_starts(tmp_path: Path) -> None:
     import socket
 

@@ -77,6 +77,26 @@ async def test_redis_forgets_when_it_is_killed_and_hangs_when_it_is_paused(redis
     client.close()
 
 
+async def test_who_is_cut_off_lives_and_is_heard_by_nobody(tmp_path: Path) -> None:
+    with needing():
+        one, other = engines.Redis(tmp_path / "one"), engines.Redis(tmp_path / "other")
+        async with running(one), running(other):
+            clients = [redis_client.Redis.from_url(engine.url, socket_timeout=0.3, socket_connect_timeout=0.3) for engine in (one, other)]
+            clients[0].set("is", "there")
+            one.cut("redis")
+            with pytest.raises(redis_client.RedisError):
+                clients[0].get("is")
+            assert clients[1].ping(), "only that one was meant"
+            assert one.members["redis"].alive
+            one.heal("redis")
+            assert clients[0].get("is") == b"there"
+            one.cut("redis")
+            await one.restart("redis")
+            assert clients[0].ping(), "who is started anew is not cut off"
+            for client in clients:
+                client.close()
+
+
 async def test_the_registry_speaks_as_confluents_does(registry: engines.Registry) -> None:
     def call(path: str, body: dict[str, Any]) -> Any:
         kind = {"Content-Type": "application/vnd.schemaregistry.v1+json"}

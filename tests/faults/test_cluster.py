@@ -1,6 +1,6 @@
 """Three nodes, clients on all of them through the balancer: one order, nothing lost, nothing doubled, whatever dies under load.
 
-`CLUSTER_FAULTS` says how often each fault is made (1), `CLUSTER_PAUSE_S` how long one that is paused stands still (5 s; the long form: 30 s).
+`CLUSTER_FAULTS` says how often each fault is made (1), `CLUSTER_PAUSE_S` how long who is paused stands still and who is cut off is alone (5 s).
 """
 
 import os
@@ -21,7 +21,7 @@ from tests.faults.load import Client, History, ask, new_id, read_log
 from tests.faults.stage import ROOMS, USERS, Stage
 from tests.journeys.conftest import token
 
-pytestmark = pytest.mark.real
+pytestmark = [pytest.mark.real, pytest.mark.cluster]
 
 TIMES = int(os.environ.get("CLUSTER_FAULTS", "1"))
 PAUSE_S = float(os.environ.get("CLUSTER_PAUSE_S", "5"))
@@ -85,6 +85,14 @@ async def pause(cluster: Cluster, name: str) -> None:
     cluster.member(name).resume()
 
 
+async def cut(cluster: Cluster, name: str) -> None:
+    """Off the network for some time."""
+    with needing():
+        cluster.member(name).cut()
+    await trio.sleep(PAUSE_S)
+    cluster.member(name).heal()
+
+
 async def kill_worker(cluster: Cluster, name: str) -> None:
     """The process below a node's that does the work; its parent starts another."""
     children = Path(f"/proc/{cluster.member(name).pid}/task/{cluster.member(name).pid}/children").read_text().split()
@@ -105,6 +113,11 @@ FAULTS: list[Fault] = [
     ("MongoDB's primary paused", pause, lambda cluster, chance: cluster.mongo.primary),
     ("Redis paused", pause, lambda cluster, chance: "redis"),
     ("the balancer paused", pause, lambda cluster, chance: "haproxy"),
+    ("a node cut off", cut, lambda cluster, chance: chance.choice(list(cluster.nodes.members))),
+    ("a broker cut off", cut, lambda cluster, chance: chance.choice(sorted({*cluster.kafka.members} - {cluster.kafka.controller}))),
+    ("the active controller cut off", cut, lambda cluster, chance: cluster.kafka.controller),
+    ("MongoDB's primary cut off", cut, lambda cluster, chance: cluster.mongo.primary),
+    ("Redis cut off", cut, lambda cluster, chance: "redis"),
 ]
 
 
