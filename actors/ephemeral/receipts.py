@@ -12,6 +12,7 @@ from actors.messages import Signal
 from protocol.errors import Refused
 from protocol.limits import RECEIPTS_TO_ALL
 from services.receipts.pointers import NOWHERE, Pointer, shown
+from services.scope import Scope
 from supervisor import Later
 
 EVERY_S = 1.0
@@ -37,7 +38,9 @@ class Receipts(Quiet):
     """`receipts.moved` {what, seq, to, at, sender}: told to all who watch; above 100 members gathered, and told once a second to the sender
     of the message. `receipts.known` {users?}: what is remembered, and whom it has to be learned of; `receipts.learn` {known}: what storage
     has of them; `receipts.shown`: what *watched* tells of the first, None where some have to be learned. While one who asked is learning,
-    others wait for it: when all come back at once, storage is asked once."""
+    others wait for it: when all come back at once, storage is asked once.
+
+    What moved lately is in no storage yet. So a room that learns asks those of other nodes too (`receipts.asked`, `receipts.told` {known})."""
 
     def __init__(self, host: Host) -> None:
         self._host = host
@@ -49,6 +52,8 @@ class Receipts(Quiet):
         self._alarm: Alarm | None = None
         self._learning: Alarm | None = None
         self._waiting: list[tuple[Sequence[str], Later]] = []
+        self._lately: set[str] = set()  # whose pointers have moved in this room's life
+        self._ahead: set[str] = set()  # of whom another node has told us before storage did
 
     def signal(self, signal: Signal) -> object:
         """See the class."""
@@ -67,9 +72,15 @@ class Receipts(Quiet):
         return None
 
     def heard(self, signal: Signal) -> None:
-        """A pointer has moved on another node: each tells those who are there."""
-        if signal.what == "receipts.moved":
-            self._moved(signal)
+        """A pointer has moved on another node: each tells those who are there. Or a room there has woken, and asks what moved before."""
+        match signal.what:
+            case "receipts.moved":
+                self._moved(signal)
+            case "receipts.asked":
+                if known := self._told(sorted(self._lately & self._known.keys()))["known"]:
+                    self._cross("receipts.told", {"known": known})
+            case "receipts.told":
+                self._take(signal.p["known"])
 
     def stopped(self) -> None:
         """Tell what was gathered."""
@@ -92,6 +103,7 @@ class Receipts(Quiet):
         self._remember(user, Known(signal.scope.external, before.forward(Pointer(*p["to"]))))
         if p["seq"] <= (before.read if p["what"] == "read" else before.delivered):
             return False
+        self._lately.add(user)
         receipt = {"user": signal.scope.external, "seq": p["seq"], "at": p["at"]}
         if len(self._host.fold.members) <= RECEIPTS_TO_ALL:
             self._host.emit({"t": f"message.{p['what']}", "p": receipt}, signal.scope.connection)
@@ -124,6 +136,7 @@ class Receipts(Quiet):
             return told
         if self._learning is None:
             self._learning = self._host.alarm(LEARNING_S, self._go_on)
+            self._cross("receipts.asked", {})
             return told
         later = Later()
         self._waiting.append((users, later))
@@ -155,7 +168,32 @@ class Receipts(Quiet):
         for user, (name, *stored) in rows.items():
             known = self._known.get(user, _NOBODY)
             self._remember(user, Known(known.name or name, known.pointer.forward(Pointer(*stored))))
+            if user in self._ahead:
+                self._ahead.discard(user)
+                self._tell_news(user, Pointer(*stored))
         self._go_on()
+
+    def _take(self, rows: dict[str, Sequence[Any]]) -> None:
+        """What a room on another node remembers. Where it is not known what storage has, that is awaited before anybody is told."""
+        for user, (name, *said) in rows.items():
+            before = self._known.get(user)
+            self._remember(user, Known(name, (before or _NOBODY).pointer.forward(Pointer(*said))))
+            if before is None:
+                self._ahead.add(user)
+            else:
+                self._tell_news(user, before.pointer)
+
+    def _tell_news(self, user: str, before: Pointer) -> None:
+        known, members = self._known.get(user), self._host.fold.members
+        if known is None or user not in members or len(members) > RECEIPTS_TO_ALL:
+            return
+        after, at = known.pointer, self._host.house.clock.now_ms()
+        for what, seq, was in (("read", after.read, before.read), ("delivered", after.delivered, max(before.delivered, after.read))):
+            if seq > was:
+                self._host.emit({"t": f"message.{what}", "p": {"user": known.name, "seq": seq, "at": at}})
+
+    def _cross(self, what: str, p: dict[str, Any]) -> None:
+        self._host.cross(Signal(Scope(self._host.key.tenant), what, p))
 
     def _remember(self, user: str, known: Known) -> None:
         if user in self._known or len(self._known) < MOST_KNOWN or user in self._joined_first():

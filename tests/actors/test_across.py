@@ -94,6 +94,24 @@ async def test_receipts_reach_all_nodes_once_and_whoever_watches_later_sees_them
     assert (await again.ask("conversation.watch", c="g"))["read"]["carol"] == sent["seq"]
 
 
+async def test_who_comes_to_another_node_hears_of_what_was_read_a_moment_ago(world: World, autojump_clock: object) -> None:
+    """It is in no storage yet: the room that wakes there asks the others."""
+    alice, bob, carol = await together(world, ("n1-w1", "alice"), ("n1-w2", "bob"), ("n1-w1", "carol"))
+    first = await alice.ask("message.send", c="g", id=new_id(world), text="one")
+    await carol.ask("message.read", c="g", seq=first["seq"])
+    await trio.sleep(20)
+    sent = await alice.ask("message.send", c="g", id=new_id(world), text="two")
+    await carol.ask("message.read", c="g", seq=sent["seq"])
+    await bob.ask("message.delivered", c="g", seq=sent["seq"])
+    late = await hello(world, "n2-w1", "alice")
+    watched = await late.ask("conversation.watch", c="g")
+    await trio.sleep(1)
+    assert max([watched["read"].get("carol", 0), *(push["p"]["seq"] for push in late.got("message.read"))]) == sent["seq"]
+    assert max([watched["delivered"].get("bob", 0), *(push["p"]["seq"] for push in late.got("message.delivered"))]) == sent["seq"]
+    assert len(late.got("message.read")) <= 1
+    assert len(alice.got("message.read")) == 2, "who was told is not told again"
+
+
 async def test_what_was_read_on_one_node_is_read_in_the_list_of_another(world: World, autojump_clock: object) -> None:
     alice, bob, bobs_other, _ = await together(world, *EVERYWHERE)
     sent = await alice.ask("message.send", c="g", id=new_id(world), text="there")
