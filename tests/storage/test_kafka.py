@@ -226,6 +226,25 @@ async def test_what_was_stored_long_ago_goes_and_the_record_at_the_stored_place_
         assert [row.place for row in await read(node.log, 3)] == [row.place for row in rows[7:]]
 
 
+# Memory.
+
+
+@pytest.mark.real
+async def test_what_nobody_receives_waits_in_kafka(cluster: Any) -> None:
+    async with cluster(feed_bytes=50_000) as node:
+        await follow(node.log, 3)
+        for begin in range(0, 400, 50):
+            await append(node.log, *(Record(3, ONE.tenant, f"c{number}", [entry(number, body=bytes(4_000))]) for number in range(begin, begin + 50)))
+        with trio.fail_after(10):
+            while node.log._feed.room.is_set():
+                await trio.sleep(0.01)
+        most = node.log._feed._bytes
+        await trio.sleep(0.3)
+        assert node.log._feed._bytes == most < 800_000, "of 1.6 MB"
+        rows = await read(node.log, 400)
+        assert [row.conversation for row in rows] == [f"c{number}" for number in range(400)]
+
+
 # Turns.
 
 
