@@ -6,8 +6,8 @@ import trio
 from msgspec.structs import replace
 
 from actors.rebuilding import FOLLOWS_FROM_THE_LOG, Broken, Forgets, Rebuilding
-from caas.asking import ask_workers, sockets
 from caas.config import Config
+from caas.offline import EXPECTED, see_nobody_serves
 from caas.options import Mistake
 from caas.rebuilding import mark
 from caas.wiring import open_backend
@@ -21,25 +21,17 @@ from storage.ports.errors import StorageError
 
 def rebuild(config: Config) -> int:
     """Rebuild, saying how far it has come; the exit code. Raises Mistake where it cannot be begun."""
-    _needs_quiet(config)
+    if config.backend == "embedded" and not (config.data / "caas.sqlite").exists():
+        raise Mistake(f"{config.data} holds no set-up: name its folder with --data")
+    try:
+        see_nobody_serves(config)
+    except EXPECTED as error:
+        raise SystemExit(f"caas: it cannot be seen whether somebody serves: {error}") from None
     try:
         trio.run(_rebuild, replace(config, partitions=(partitions_of(config.data) if config.backend == "embedded" else None) or config.partitions))
     except* (Broken, StorageError, Unfit, trio.TooSlowError) as group:
         raise SystemExit(f"caas: the rebuild is not finished, and nobody can serve until it is: {_first(group)}") from None
     return 0
-
-
-def _needs_quiet(config: Config) -> None:
-    folder = config.data / "run"
-    if alive := ask_workers(folder, sockets(folder), ["tree"]) if sockets(folder) else {}:
-        raise Mistake(f"{', '.join(alive)} still serve: stop every node of this set-up first")
-    if config.backend == "embedded" and not (config.data / "caas.sqlite").exists():
-        raise Mistake(f"{config.data} holds no set-up: name its folder with --data")
-    if config.backend == "cluster":
-        from caas.cluster import nodes_at_work
-
-        if nodes := nodes_at_work(config):
-            raise Mistake(f"{', '.join(nodes)} still serve: stop every node of this set-up first")
 
 
 async def _rebuild(config: Config) -> None:

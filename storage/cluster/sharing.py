@@ -27,6 +27,9 @@ _CLOSE_S = 5.0
 _SESSION_MS = 6_000
 """A node that says nothing for so long stores nothing any more; the others share what it had."""
 _NAME = "storing"
+_TRIES = 60
+_MOVING = frozenset({KafkaError.NOT_COORDINATOR, KafkaError.COORDINATOR_NOT_AVAILABLE, KafkaError.COORDINATOR_LOAD_IN_PROGRESS})
+"""What brokers say of a group for some seconds: while they make their first, and whenever another one looks after it."""
 
 
 class Share:
@@ -120,11 +123,19 @@ def _is_ours(descriptor: int) -> bool:
 
 def nodes_at_work(kafka: Kafka) -> list[str]:
     """The nodes that store, as the group knows them: a node that died counts for some seconds more. Blocks. Raises StorageAway."""
-    admin = kafka.admin()
-    try:
+    admin, pause = kafka.admin(), threading.Event()
+    for _ in range(_TRIES):
         [asked] = admin.describe_consumer_groups([kafka.storing_group], request_timeout=ANSWER_S).values()
-        return sorted({member.client_id for member in asked.result(ANSWER_S + 1).members})
-    except KafkaException as error:
-        if error.args[0].code() == KafkaError.GROUP_ID_NOT_FOUND:
+        try:
+            error = asked.exception(ANSWER_S + 1)
+        except TimeoutError as late:
+            error = late
+        if error is None:
+            return sorted({member.client_id for member in asked.result().members})
+        code = error.args[0].code() if isinstance(error, KafkaException) else None
+        if code == KafkaError.GROUP_ID_NOT_FOUND:
             return []
-        raise StorageAway(f"Kafka does not say who is at work: {error.args[0].str()}") from error
+        if code not in _MOVING:
+            break
+        pause.wait(_LOOK_S)
+    raise StorageAway(f"Kafka does not say who is at work: {error}")
