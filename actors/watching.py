@@ -1,6 +1,7 @@
 """What one connection watches: joining an audience in one step with the reply, and catching up at the pace of its socket."""
 
 from collections import deque
+from collections.abc import Sequence
 from functools import partial
 from typing import Any, Protocol
 
@@ -75,7 +76,7 @@ class Watching:
         self._behind: deque[Watch] = NOTHING
         self._prepared: dict[Key, Audience] = {}  # looked at, and not begun yet
         self._running = self._over = False
-        self._owed: list[bytes] = []  # frames that follow the reply that is being made
+        self._owed: Sequence[bytes] = ()  # frames that follow the reply that is being made
         self._owed_bytes = 0
 
     async def prepare(self, wire: str, key: Key, after: int | None, epoch: int | None) -> Watched:
@@ -187,14 +188,14 @@ class Watching:
         size = sum(map(len, missed))
         if len(missed) < audience.last - watch.last or self._owed_bytes + size > AT_ONCE_BYTES:
             return False
-        self._owed += missed
+        self._owed = [*self._owed, *missed]
         self._owed_bytes += size
         watch.last = audience.last
         return True
 
     def replied(self) -> None:
         """The reply has been sent: what it promised follows in the same step, before anything that comes later."""
-        owed, self._owed, self._owed_bytes = self._owed, [], 0
+        owed, self._owed, self._owed_bytes = self._owed, (), 0
         for wire in owed:
             self._client.send_frames(wire)
 
