@@ -5,7 +5,6 @@ verdicts, which is why there is no leader here (docs/semantics.md). What is spec
 own parts (`services/*/fold.py`), handed in as one table by `caas/wiring.py`; this file knows seq, window, rights and floor.
 """
 
-from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
@@ -114,10 +113,10 @@ class Fold:
         self.about: dict[str, Any] = {}
         self.kept: Mapping[str, Any] = _NOTHING  # what services keep of a personal conversation, by their names; replaced, never changed
         self.created_by, self.created, self.updated, self.last_message = "", 0, 0, 0
-        self._window: deque[Remembered] = deque()
+        self._window: list[Remembered] = []  # no deques: an empty one takes 0.6 KB, and most conversations have had few entries
         self._found: dict[bytes, Remembered] = {}
         self._removed: dict[bytes, int] = {}  # acts whose bodies were removed within the window, and how often
-        self._latest: deque[int] = deque()  # falling times: the first is the latest in the window
+        self._latest: list[int] = []  # falling times: the first is the latest in the window
 
     @property
     def window(self) -> Sequence[Remembered]:
@@ -187,11 +186,11 @@ class Fold:
     def _forget(self) -> None:
         window, latest = self._window, self._latest[0]
         while len(window) > WINDOW_MOST or (len(window) > WINDOW_LEAST and window[0].at < latest - WINDOW_SPAN_MS):
-            row = window.popleft()
+            row = window.pop(0)
             self.horizon, self.horizon_place = max(self.horizon, act_time(row.op)), row.place
             del self._found[row.op]
             if self._latest[0] == row.at:
-                self._latest.popleft()
+                self._latest.pop(0)
             if row.removes:
                 self._restore(row.removes)
 
