@@ -214,8 +214,8 @@ class Room(Actor[Message]):
             later.fail(refused)
 
     def _release(self) -> None:
-        while self._held:
-            message, later = self._held.popleft()
+        held, self._held = self._held, NOTHING
+        for message, later in held:
             try:
                 answer = self._handle(message)
             except Refused as refused:
@@ -226,7 +226,6 @@ class Room(Actor[Message]):
                               lambda _: None)  # nobody keeps a list of these
             else:
                 later.answer(answer)
-        self._held = NOTHING
         self._tell()
 
     # Appending.
@@ -488,8 +487,6 @@ class Room(Actor[Message]):
         stored, recent = self.house.tails.stored(self._partition), self._recent
         while recent and recent[0].place <= stored:
             recent.popleft()
-        if not recent:
-            self._recent = NOTHING
         return view(self._fold, self.house.log.epoch, self.house.kinds, list(recent), message.scope, message.view)
 
     def _answer_ahead(self, fold: Fold) -> None:
