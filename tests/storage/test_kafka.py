@@ -162,6 +162,19 @@ async def test_a_log_that_was_shortened_by_others_stops_the_worker(cluster: Any)
             await node.log.follow({3: Place(1, 0, 0)})
 
 
+@pytest.mark.real
+async def test_a_log_that_is_cut_short_while_it_is_read_stops_the_worker(cluster: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def as_it_was(*asked: Any) -> dict[int, Reach]:
+        return {3: Reach(0, 100)}
+
+    monkeypatch.setattr("storage.cluster.following.reach", as_it_was)
+    with pytest.RaisesGroup(pytest.RaisesExc(Fatal, match="cannot be read where this worker left off"), flatten_subgroups=True):
+        async with cluster() as node:
+            await append(node.log, record(1))
+            with trio.fail_after(20):
+                await node.log.follow({3: Place(1, 50, 0)})
+
+
 def _delete(names: Names, before: int) -> None:
     admin = names.admin()
     [asked] = admin.delete_records([TopicPartition(names.log_topic(1), 3, before)]).values()
