@@ -48,7 +48,7 @@ def compiled() -> list[Any]:
     """Extension modules of the package, each named for the module that it stands for."""
     work = copied()
     os.chdir(work)
-    extensions = mypycify([*OPTIONS, *listed()], opt_level=LEVEL, target_dir=str(HERE / "build" / "c"))
+    extensions = mypycify([*OPTIONS, *listed()], opt_level=LEVEL, debug_level="0", target_dir=str(HERE / "build" / "c"))
     os.chdir(HERE)
     for extension in extensions:
         extension.name = f"caas_accelerator.compiled.{extension.name}"

@@ -7,19 +7,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
+from supervisor.compiling import mypyc_attr
 from supervisor.reply import Later
 
 if TYPE_CHECKING:
-    from mypy_extensions import mypyc_attr
-
     from supervisor.life import Life
     from supervisor.ref import Ref
-else:
-
-    def mypyc_attr(**_: bool) -> Callable[[type], type]:
-        """What is said to the compiler of a class (accelerator/) says nothing to Python."""
-        return lambda cls: cls
-
 
 __all__ = ["Actor", "Exit", "Inbox"]
 
