@@ -28,7 +28,7 @@ pytestmark = pytest.mark.real
 
 AWAY_S = 12.0
 """Longer than a command's own deadline; `CLUSTER_PAUSE_S=30` for the long form."""
-KILLED = pytest.mark.skipif("CLUSTER_FAULTS" not in os.environ, reason="CLUSTER_FAULTS=1 runs this too")
+KILLED = [pytest.mark.cluster, pytest.mark.skipif("CLUSTER_FAULTS" not in os.environ, reason="CLUSTER_FAULTS=1 runs this too")]
 BACK_WITHIN_S = 30.0
 LOBBY = "/conversations/lobby/messages"
 

@@ -27,7 +27,8 @@ from tests.contracts.data import ONE, entry, op
 from tests.contracts.data import record as made
 from tests.engines.needing import needing
 
-pytestmark = [pytest.mark.real, pytest.mark.skipif("CLUSTER_FAULTS" not in os.environ, reason="a minute and more: CLUSTER_FAULTS=1 runs it")]
+pytestmark = [pytest.mark.real, pytest.mark.cluster,
+              pytest.mark.skipif("CLUSTER_FAULTS" not in os.environ, reason="a minute and more: CLUSTER_FAULTS=1 runs it")]
 
 PARTITIONS = 6
 STILL_S = float(os.environ.get("CLUSTER_PAUSE_S", "8"))
