@@ -16,7 +16,7 @@ from deploy.local.engine import running
 from deploy.local.nodes import Nodes
 from tests.engines.needing import needing
 
-WITHIN_S = 20.0
+WITHIN_S = 30.0
 GOING_AWAY = 1001
 
 
@@ -122,6 +122,21 @@ async def test_no_request_is_lost_with_a_node_that_is_killed(tmp_path: Path) -> 
         await both.until(node_1={"status": "DOWN"})
         assert await trio.to_thread.run_sync(get, both.balancer.url + "/balancer") == 200
         assert await trio.to_thread.run_sync(get, both.balancer.url + "/health") == 503
+
+
+@pytest.mark.real
+async def test_clients_of_a_machine_that_vanished_are_let_go(tmp_path: Path) -> None:
+    async with balanced(tmp_path) as both:
+        sockets = [await both.dial() for _ in range(4)]
+        await both.until(node_1={"scur": "2"}, node_2={"scur": "2"})
+        with needing():
+            both.nodes.cut("node-1")
+        await both.until(node_1={"status": "DOWN", "scur": "0"})
+        with trio.fail_after(WITHIN_S):
+            while len([socket for socket in sockets if socket.closed]) != 2:
+                await trio.sleep(0.05)
+        both.nodes.heal("node-1")
+        await both.until(node_1={"status": "UP"}, node_2={"scur": "2"})
 
 
 @pytest.mark.real

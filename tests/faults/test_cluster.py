@@ -3,11 +3,12 @@
 `CLUSTER_FAULTS` says how often each fault is made (1), `CLUSTER_PAUSE_S` how long who is paused stands still and who is cut off is alone (5 s).
 """
 
+import itertools
 import os
 import random
 import signal
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ import pytest
 import trio
 
 from deploy.local.cluster import Cluster, Shape, made
+from tests.checker.history import Event
 from tests.engines.needing import needing
 from tests.faults.load import Client, History, ask, new_id, read_log
 from tests.faults.stage import ROOMS, USERS, Stage
@@ -128,18 +130,33 @@ async def test_whatever_dies_or_stands_still_nothing_is_lost_doubled_or_reordere
     async with open_cluster(tmp_path, seed) as (cluster, stage):
         for name, fault, choose in FAULTS * TIMES:
             victim = await trio.to_thread.run_sync(choose, cluster, chance)
-            before, since = stage.acknowledged(), trio.current_time()
+            seen, since = len(stage.history.events), trio.current_time()
             await fault(cluster, victim)
             hurt_s = trio.current_time() - since
             back_s = await stage.all_are_back(trio.current_time(), BACK_WITHIN_S)
-            print(f"{time.strftime('%X')} {name} ({victim}): {stage.acknowledged() - before} sends acknowledged in {hurt_s + back_s:.1f} s, "
-                  f"all back {back_s:.1f} s after it was over")
+            acknowledged, anybody_s, worst_s = pauses(stage.history.events[seen:])
+            print(f"{time.strftime('%X')} {name} ({victim}): {acknowledged} sends acknowledged in {hurt_s + back_s:.1f} s; for {anybody_s:.1f} s "
+                  f"none, for {worst_s:.1f} s none of one client to one room; all back {back_s:.1f} s after it was over")
             for engine in cluster.engines:
                 await engine.wait_well(BACK_WITHIN_S)
         log = await stage.drain(BACK_WITHIN_S)
         await stage.check(log, tmp_path)
         await every_node_says_the_same(cluster, stage, log)
         print(f"{stage.acknowledged()} sends acknowledged; {sum(client.connections for client in stage.clients)} connections")
+
+
+def pauses(events: Sequence[Event]) -> tuple[int, float, float]:
+    """Sends acknowledged; the longest time, in seconds, in which none was to anybody; and to one client in one room."""
+    lanes: dict[tuple[str, str], list[int]] = {}
+    for event in events:
+        if (event.op, event.type) == ("send", "ok"):
+            lanes.setdefault((event.process, event.conversation), []).append(event.t)
+    everybody = sorted(t for lane in lanes.values() for t in lane)
+    return len(everybody), longest(everybody), max(map(longest, lanes.values()), default=0.0)
+
+
+def longest(times: list[int]) -> float:
+    return max((later - earlier for earlier, later in itertools.pairwise(times)), default=0) / 1e9
 
 
 async def every_node_says_the_same(cluster: Cluster, stage: Stage, log: Any) -> None:
