@@ -50,7 +50,7 @@ cluster-test: setup ## contracts, journeys and faults against real engines, thre
 
 cluster-test-short: setup ## each fault once, and the journeys that take a set-up as it is
 	JOURNEYS_ON=cluster $(BIN)/python -m pytest $(SHARED_JOURNEYS)
-	CLUSTER_PAUSE_S=3 $(BIN)/python -m pytest -s -m cluster
+	CLUSTER_PAUSE_S=3 $(BIN)/python -m pytest -s tests/faults/test_cluster.py
 
 accelerator: $(ACCELERATOR) ## the hot modules compiled, into .venv; never needed. With cc, some two minutes
 
