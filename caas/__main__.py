@@ -15,6 +15,10 @@ app.command("caas.tokens:token", name="token", help="Print a user token and a re
 app.command("caas.chat:chat", name="chat", help="Chat in the terminal, as a user: beside `caas dev`, or with the secret key of an application.")
 app.command("caas.doctor:doctor", name="doctor", help="Look whether everything here is fit to serve, and say what to mend.")
 app.command("caas.move:move", name="move", help="Move a set-up from one machine to a cluster, or back: ids, seqs and clients stay.")
+app.command("caas.backups:backup", name="backup", help="Copy the data of one moment into a file, while the server runs.")
+app.command("caas.backups:restore", name="restore", help="Put a backup in the place of the data; clients are told what is lost.")
+app.command("caas.backups:scrub", name="scrub", help="Read everything that lasts, and say what is not what was written.")
+app.command("sim.command:sim", name="sim", help="Run the simulated world, seed by seed, and check that nothing is lost, doubled or reordered.")
 app.command("bench.face:bench", name="bench", help="Put load on a set-up, and show how late deliveries and answers are.")
 
 

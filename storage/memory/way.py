@@ -41,10 +41,13 @@ class Way:
         self._lanes: dict[object, float] = {}
         self._count = 0
         self._news = trio.Event()
+        self._crashed = False
 
     def send(self, land: Callable[[], None], done: Done, lane: object = None) -> None:
         """Have `land` called when the write arrives, if it does, and `done` when the answer is back; never before this returns.
-        What `land` raises of StorageError is the answer."""
+        What `land` raises of StorageError is the answer. After a crash nothing leaves any more."""
+        if self._crashed:
+            return None
         now, fate = trio.current_time(), self._weather.of_write()
         if len(self._due) >= MOST_ON_THE_WAY:
             return self._at(now, _Journey(land, done, StorageAway("too much is on its way")), answered=True)
@@ -85,6 +88,7 @@ class Way:
 
     def crash(self) -> None:
         """The node is gone: of what was under way some arrives all the same, and nobody is told."""
+        self._crashed = True
         while self._due:
             _, _, journey, arrives, _ = heapq.heappop(self._due)
             if arrives and self._weather.survives():

@@ -144,6 +144,10 @@ class Client:
             self.failed.append(f"{self.doing}: {failed.exceptions!r}")
         return code
 
+    def moved(self, base: str, token: str) -> None:
+        """The server is elsewhere from now on."""
+        self._base, self._token = base, token
+
     def greeted(self) -> None:
         """A connection stands: the next failure is the first again."""
         self._failures, self.doing = 0, "is greeted"
