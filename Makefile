@@ -9,7 +9,7 @@ ACCELERATOR := .venv/.accelerator
 SHARED_JOURNEYS := tests/journeys/test_node.py tests/journeys/test_curl.py
 NODE := tests/journeys/node_modules/.package-lock.json
 
-.PHONY: help setup run test test-accelerated accelerator check format generated docs-page cluster cluster-test cluster-test-short cluster-status cluster-stop cluster-logs bench bench-full bench-show bench-build bench-peers lock clean model
+.PHONY: help setup run test test-accelerated accelerator check format generated docs-page cluster cluster-test cluster-test-short cluster-status cluster-stop cluster-logs bench bench-full bench-show bench-build bench-peers lock clean model soak
 
 help: ## what there is to type
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -89,6 +89,9 @@ bench-build: $(STAMP) ## the load generator and the C loop, compiled with cc
 
 bench-peers: $(STAMP) ## others' servers to compare with, as far as npm, pip and Go are here
 	$(BIN)/python -m bench.peers.install
+
+soak: $(STAMP) ## kills, stops and simulated seeds for MINUTES (60), and a report of what was lost: nothing
+	nice $(BIN)/python -m tests.faults.soak $(or $(MINUTES),60)
 
 model: $(STAMP) ## check the model of the log to the end with spin: hours; the test runs a minute of it
 	$(BIN)/python -m scripts.check_model
