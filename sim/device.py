@@ -88,17 +88,20 @@ class Device:
 
 
 class Answer:
-    """What comes back of a command: the first answer counts."""
+    """What comes back of a command: the first answer counts. `then` is called with it before the next frame is looked at."""
 
-    def __init__(self) -> None:
+    def __init__(self, then: Callable[[Map], None] | None = None) -> None:
         self.frame: Map | None = None
         self.came = trio.Event()
+        self._then = then
 
     def take(self, frame: Map) -> None:
         """An answer."""
         if self.frame is None:
             self.frame = frame
             self.came.set()
+            if self._then is not None:
+                self._then(frame)
 
 
 class Attempt(NamedTuple):
@@ -136,11 +139,14 @@ class Visit:
     async def _work(self, nursery: trio.Nursery) -> None:
         device = self._device
         resume = {room: {"seq": seq, "epoch": epoch} for room, (seq, epoch) in device.last.items()}
-        answer = await self._ask("hello", {"token": f"{device.tenant}:{device.user}", **({"resume": resume} if resume else {})})
+
+        def greeted(frame: Map) -> None:
+            for room, watched in frame.get("r", {}).get("conversations", {}).items():
+                self._watched(room, watched, nursery)
+
+        answer = await self._ask("hello", {"token": f"{device.tenant}:{device.user}", **({"resume": resume} if resume else {})}, greeted)
         if answer is None or "e" in answer:
             return self._wire.drop()
-        for room, watched in answer["r"]["conversations"].items():
-            self._watched(room, watched, nursery)
         for room, lane in device.lanes.items():
             if room not in device.last and not lane.over:
                 nursery.start_soon(self._watch, room, nursery)
@@ -197,13 +203,13 @@ class Visit:
 
     async def _watch(self, room: str, nursery: trio.Nursery) -> None:
         last = self._device.last.get(room)
-        answer = await self._ask("conversation.watch", {"c": room, **({"after": last[0], "epoch": last[1]} if last else {"after": 0})})
+        answer = await self._ask("conversation.watch", {"c": room, **({"after": last[0], "epoch": last[1]} if last else {"after": 0})},
+                                 lambda frame: self._watched(room, frame["r"], nursery) if "r" in frame else None)
         if answer is None:
             return self._wire.drop()
         if "e" in answer:
             await trio.sleep(0.5)
-            return self._watched(room, {"error": answer["e"]["code"]}, nursery)
-        self._watched(room, answer["r"], nursery)
+            self._watched(room, {"error": answer["e"]["code"]}, nursery)
 
     async def _talk(self, room: str, lane: Lane) -> None:
         """Messages in order: new ones while few are under way; after a refusal all that are, again, in order."""
@@ -288,16 +294,16 @@ class Visit:
             await trio.sleep(frame["e"].get("retry_after_ms", 500) / 1000)
         return frame
 
-    async def _ask(self, m: str, p: Map) -> Map | None:
+    async def _ask(self, m: str, p: Map, then: Callable[[Map], None] | None = None) -> Map | None:
         """A command and its answer; None when the connection must be dead."""
-        answer = self._command(m, p)
+        answer = self._command(m, p, then)
         with trio.move_on_after(ANSWER_S):
             await answer.came.wait()
         return answer.frame
 
-    def _command(self, m: str, p: Map) -> "Answer":
+    def _command(self, m: str, p: Map, then: Callable[[Map], None] | None = None) -> "Answer":
         """Say it; now and then twice, as a network may bring it."""
-        answer = Answer()
+        answer = Answer(then)
         for _ in range(2 if m != "hello" and self._device.chance.random() < self._device.twice else 1):
             self._i += 1
             self._replies[self._i] = answer.take
