@@ -203,3 +203,51 @@ def test_an_act_that_is_there_twice_is_found() -> None:
     events, log = with_acts()
     log[ROOM].append(logged(8, "message.updated a1 better", "alice"))
     assert "S2" in rules((events, log))
+
+
+def test_another_tenants_message_is_found() -> None:
+    """Same ids in two tenants are two things; what only the other has sent is not to be seen."""
+    events, log = good()
+    there = [replace(event, conversation=f"t1/{ROOM}") for event in events]
+    others = [replace(event, conversation=f"t2/{ROOM}", sha=digest(f"theirs {event.id}")) for event in events if event.op == "send"]
+    theirs = [replace(entry, sha=digest(f"theirs {entry.id}") if entry.id else "") for entry in log[ROOM]]
+    both = {f"t1/{ROOM}": log[ROOM], f"t2/{ROOM}": theirs}
+    assert violations(there + others, both) == []
+    leaked = [replace(event, sha=digest("theirs b1")) if (event.op, event.client, event.seq) == ("deliver", "bob", 4) else event for event in there]
+    assert "S10" in rules((leaked + others, both))
+
+
+def test_what_is_said_or_told_when_somebody_is_out_is_found() -> None:
+    events, log = good()
+    out = act(40, "alice", "member.removed  bob", "invoke")
+    log[ROOM].append(logged(6, "member.removed  bob", "alice"))
+    assert violations([*events, out], log) == []
+    said = [send(50, "bob", "b9", "invoke"), send(51, "bob", "b9", "ok", 7)]
+    assert rules(([*events, out, *said], {ROOM: [*log[ROOM], logged(7, "b9", "bob")]})) == {"S10"}
+    assert rules(([*events, out, given(50, "bob", 6, "member.removed  bob"), given(51, "bob", 7)], {ROOM: [*log[ROOM], logged(7)]})) == {"S10"}
+
+
+def test_a_deleted_message_that_is_still_there_is_found() -> None:
+    events, log = with_acts()
+    log[ROOM][3] = replace(log[ROOM][3], sha=digest("b1"), gone=False)
+    assert rules((events, log)) == {"S11"}
+
+
+def test_an_act_about_nothing_is_found() -> None:
+    events, log = good()
+    log[ROOM].append(logged(6, "reaction.added zz r1", "bob"))
+    assert rules(([*events, act(40, "bob", "reaction.added zz r1", "invoke"), act(41, "bob", "reaction.added zz r1", "ok", 6)], log)) == {"S11"}
+
+
+def test_a_read_mark_that_falls_or_runs_ahead_is_found() -> None:
+    events, log = good()
+    marks = [Event(50 + number, "bob/1", "bob", ROOM, "mark", "ok", "alice", seq=seq) for number, seq in enumerate((3, 5))]
+    assert violations(events + marks, log) == []
+    assert rules((events + [replace(mark, t=60 - mark.t) for mark in marks], log)) == {"S11"}
+    assert rules(([*events, replace(marks[0], seq=9)], log)) == {"S11"}
+
+
+def test_a_wrong_count_is_found() -> None:
+    events, log = good()
+    assert violations(events, log, {ROOM: 4}) == []
+    assert [sentence[:3] for sentence in violations(events, log, {ROOM: 5})] == ["S12"]
