@@ -48,6 +48,7 @@ class Riding:
             if waiting.settled:  # it has been told `timeout`: it comes again by itself, or not at all
                 return True
             waiting.tries += 1
+            waiting.checked = None
             if waiting.tries < TRIES:
                 return False
             waiting.fail(NOT_NOW)

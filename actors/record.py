@@ -18,6 +18,7 @@ from services.history import sealed_for
 from storage.ports.entry import Entry, Place, encode_entry
 
 _pack = msgspec.msgpack.Encoder().encode
+_NOTHING: Mapping[bytes, bool] = {}
 
 
 class Built(NamedTuple):
@@ -36,7 +37,8 @@ def build(house: House, key: Key, fold: Fold, desk: Desk, stored: Place, looked_
     while desk.queue and len(riding) < MOST_COMMANDS and size < MOST_BYTES:
         waiting = desk.queue[0]
         try:
-            checked = check(fold, house.kinds, waiting.act, ahead, stored, looked_up, house.ruling.number)
+            looked = looked_up if waiting.checked is not None else _NOTHING  # what was asked for others says nothing of this one
+            checked = check(fold, house.kinds, waiting.act, ahead, stored, looked, house.ruling.number)
         except Refused as refused:
             desk.queue.popleft().fail(refused)
             continue

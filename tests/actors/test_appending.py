@@ -300,3 +300,18 @@ async def test_an_id_as_old_as_what_was_forgotten_waits_until_storage_has_it(wor
     assert (refused["error"], refused["retryable"]) == ("unavailable", True)
     await trio.sleep(1)
     assert "seq" in await alice.ask("message.send", c="g", id=old, text="from before")
+
+
+async def test_what_was_looked_up_for_the_one_behind_it_is_not_appended_again(world: World, autojump_clock: object) -> None:
+    """An old message sent again, and in the same pass one that names it as `after`: storage is asked for it twice, once for each."""
+    alice = await chatting(world)
+    old = new_id(world)
+    first = await alice.ask("message.send", c="g", id=old, text="from before")
+    await trio.sleep(1)
+    contested(world).rivals.append(crowd(10))
+    await alice.ask("message.send", c="g", id=new_id(world), text="the window moves on")
+    await trio.sleep(2)
+    behind = alice.say("message.send", c="g", id=new_id(world), text="behind it", after=old)
+    again = alice.say("message.send", c="g", id=old, text="from before")
+    assert (await alice.reply(again))["r"]["seq"] == first["seq"]
+    assert (await alice.reply(behind))["r"]["seq"] > first["seq"]
