@@ -26,9 +26,9 @@ Patch = pytest.MonkeyPatch
 Plant = Callable[[Patch], None]
 
 
-def small_window(patch: Patch) -> None:
+def small_window(patch: Patch, least: int = 2, most: int = 4, span_ms: int = 500) -> None:
     """So that short lives forget."""
-    for name, value in (("WINDOW_LEAST", 2), ("WINDOW_MOST", 4), ("WINDOW_SPAN_MS", 500)):
+    for name, value in (("WINDOW_LEAST", least), ("WINDOW_MOST", most), ("WINDOW_SPAN_MS", span_ms)):
         patch.setattr(deciding, name, value)
 
 
@@ -50,7 +50,7 @@ def repeats_are_forgotten(patch: Patch) -> None:
 
 
 def stale_entries_are_applied(patch: Patch) -> None:
-    small_window(patch)
+    small_window(patch, 1, 1, 0)
 
     def change(fold: Fold, entry: Any, place: Any, apply: Any) -> Outcome:
         return apply(fold, _with(entry, checked=fold.seq), place)
