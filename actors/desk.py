@@ -28,6 +28,12 @@ class Waiting(Later):
         self.tries = 0
         self.checked: int | None = None  # the seq at which storage was asked about its id, if it was
 
+    def asked(self, seq: int) -> bool:
+        """Storage is asked about it, at this seq; whether that is the first time: what was asked for others is no answer to this one."""
+        first = self.checked is None
+        self.checked = seq if self.checked is None else self.checked
+        return first
+
 
 class Riding:
     """A command in the record on its way: the entry it became, and the verdict once that is read back."""

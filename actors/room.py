@@ -322,10 +322,7 @@ class Room(Actor[Message]):
 
     def _look(self, op: bytes, seq: int) -> None:
         self._waits_for = "look"
-        waiting = self._desk.queue[0]
-        if waiting.checked is None:  # what storage said of an id when others asked is no answer to this one
-            self._looked.clear()
-            waiting.checked = seq
+        self._looked = {} if self._desk.queue[0].asked(seq) else self._looked
         scope = Scope(self.key.tenant)
         self._errand(partial(self.house.log.find, scope, self.key.conversation, op), lambda row, error: Looked(op, row, seq, error))
 
