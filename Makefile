@@ -4,7 +4,7 @@ PYTHON ?= python3
 PROCESSES ?= 2
 BIN := .venv/bin
 STAMP := .venv/.set-up
-COMPILED := tests/protocol tests/transport tests/actors tests/services tests/contracts tests/storage tests/wire
+COMPILED := tests/protocol tests/transport/websocket tests/wire
 ACCELERATOR := .venv/.accelerator
 SHARED_JOURNEYS := tests/journeys/test_node.py tests/journeys/test_curl.py
 NODE := tests/journeys/node_modules/.package-lock.json
@@ -52,14 +52,14 @@ cluster-test-short: setup ## each fault once, and the journeys that take a set-u
 	JOURNEYS_ON=cluster $(BIN)/python -m pytest $(SHARED_JOURNEYS)
 	CLUSTER_PAUSE_S=3 $(BIN)/python -m pytest -s tests/faults/test_cluster.py
 
-accelerator: $(ACCELERATOR) ## the hot modules compiled, into .venv; never needed. With cc, some two minutes
+accelerator: $(ACCELERATOR) ## the innermost loops compiled with cc, into .venv; never needed
 
 $(ACCELERATOR): $(STAMP) $(wildcard accelerator/*.*) $(shell find actors protocol services storage supervisor transport -name '*.py')
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --force-reinstall ./accelerator
 	touch $@
 
 test-accelerated: accelerator ## what can be tested of the compiled form
-	$(BIN)/python -m pytest -p tests.accelerated -m 'not pure' -n $(PROCESSES) --dist loadgroup $(COMPILED)
+	$(BIN)/python -m pytest -p tests.accelerated -n $(PROCESSES) --dist loadgroup $(COMPILED)
 
 check: $(STAMP) ## style, types, and who imports whom
 	$(BIN)/ruff check .

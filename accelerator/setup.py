@@ -1,4 +1,4 @@
-"""Compiles the modules of modules.txt as they are, with mypyc, into a wheel of one package. `make accelerator` builds and installs it.
+"""Compiles native.c, and the modules of modules.txt as they are, with mypyc, into a wheel of one package. `make accelerator` builds and installs it.
 
 The copies that are compiled lie in build/: the sources of the checkout are never written to, and nothing compiled lies beside them.
 """
@@ -48,7 +48,7 @@ def compiled() -> list[Any]:
     """Extension modules of the package, each named for the module that it stands for."""
     work = copied()
     os.chdir(work)
-    extensions = mypycify([*OPTIONS, *listed()], opt_level=LEVEL, debug_level="0", target_dir=str(HERE / "build" / "c"))
+    extensions = mypycify([*OPTIONS, *listed()], opt_level=LEVEL, debug_level="0", target_dir=str(HERE / "build" / "c")) if listed() else []
     os.chdir(HERE)
     for extension in extensions:
         extension.name = f"caas_accelerator.compiled.{extension.name}"
