@@ -6,16 +6,15 @@ from typing import Any
 import msgspec
 import pytest
 
-from actors import record, room, storing
+from actors import record, storing
 from actors.fanout import Fanout
 from actors.keys import Key
 from actors.room import Room
-from protocol.errors import Refused
 from services import catalogue, checking, deciding, heads
 from services.acts import Verdict
 from services.checking import ANSWER, LOOK, Checked
 from services.conversations import members
-from services.deciding import Decision, Fold, Outcome
+from services.deciding import Fold, Outcome
 from services.history import History
 from services.kinds import Touched
 from sim.play import TENANTS
@@ -91,10 +90,6 @@ def the_horizon_is_made_of_entries_times(patch: Patch) -> None:
     patch.setattr(Fold, "_forget", forgets)
 
 
-def a_waking_room_leaves_out_the_tail(patch: Patch) -> None:
-    patch.setattr(room, "catch_up", lambda *_: None)
-
-
 def a_waking_room_leaves_out_the_window(patch: Patch) -> None:
     remembered = heads.restore
 
@@ -164,39 +159,21 @@ def what_is_refused_takes_a_seq(patch: Patch) -> None:
     deciding_otherwise(patch, change)
 
 
-def rights_are_checked_early_alone(patch: Patch) -> None:
-    def change(fold: Fold, entry: Any, place: Any, apply: Any) -> Outcome:
-        decide = fold.parts[entry.kind]
-        decision = decide(fold, entry)
-        if decision.refusal and entry.kind == "message.new":
-            fold.parts = {**fold.parts, entry.kind: lambda *_: Decision(counts=True)}
-            try:
-                return apply(fold, entry, place)
-            finally:
-                fold.parts = {**fold.parts, entry.kind: decide}
-        return apply(fold, entry, place)
-
-    deciding_otherwise(patch, change)
-
-
-def bodies_of_deleted_messages_stay(patch: Patch) -> None:
-    patch.setattr(Store, "_clear", lambda *_: None)
-
-
 def the_message_before_is_not_waited_for(patch: Patch) -> None:
     check = record.check
     patch.setattr(record, "check", lambda fold, kinds, act, *rest: check(fold, kinds, _with(act, after=None), *rest))
 
 
 def the_latest_seq_is_answered(patch: Patch) -> None:
-    answered = Room._answered
+    land = Room._land
 
-    def latest(self: Room, riding: Any) -> bool:
-        if riding.outcome.what == "ok":
-            riding.outcome = riding.outcome._replace(seq=self.fold.seq)
-        return answered(self, riding)
+    def latest(self: Room) -> None:
+        for riding in self._desk.flight.riding.values() if self._desk.flight else ():
+            if riding.outcome is not None and riding.outcome.what == "ok":
+                riding.outcome = riding.outcome._replace(seq=self.fold.seq)
+        land(self)
 
-    patch.setattr(Room, "_answered", latest)
+    patch.setattr(Room, "_land", latest)
 
 
 def it_is_answered_before_it_is_durable(patch: Patch) -> None:
@@ -211,11 +188,6 @@ def it_is_answered_before_it_is_durable(patch: Patch) -> None:
     patch.setattr(Room, "_depart", at_once)
 
 
-def the_log_is_not_waited_for(patch: Patch) -> None:
-    """An unknown outcome is told as a refusal."""
-    patch.setattr(room, "TIMEOUT", Refused("unavailable"))
-
-
 def every_entry_counts_as_a_message(patch: Patch) -> None:
     accept = Fold._accept
     patch.setattr(Fold, "_accept", lambda fold, entry, decision: accept(fold, entry, decision._replace(counts=True)))
@@ -223,8 +195,9 @@ def every_entry_counts_as_a_message(patch: Patch) -> None:
 
 def who_is_out_goes_on_reading(patch: Patch) -> None:
     kind = members.KINDS["member.removed"]
-    patch.setitem(members.KINDS, "member.removed", kind._replace(touches=lambda entry: Touched()))
-    patch.setitem(catalogue.KINDS, "member.removed", kind._replace(touches=lambda entry: Touched()))
+    silent = _with(kind, touches=lambda entry: Touched())
+    patch.setitem(members.KINDS, "member.removed", silent)
+    patch.setitem(catalogue.KINDS, "member.removed", silent)
 
 
 def an_entry_is_read_twice(patch: Patch) -> None:
@@ -258,9 +231,9 @@ def _with(struct: Any, **fields: Any) -> Any:
 
 PLANTED: tuple[Plant, ...] = (
     repeats_are_forgotten, stale_entries_are_applied, another_content_is_a_duplicate, old_ids_are_not_looked_up, old_ids_are_looked_up_too_early,
-    the_horizon_is_made_of_entries_times, a_waking_room_leaves_out_the_tail, a_waking_room_leaves_out_the_window, storing_goes_backward,
+    the_horizon_is_made_of_entries_times, a_waking_room_leaves_out_the_window, storing_goes_backward,
     storing_passes_over_what_is_not_decided, resuming_is_off_by_one, what_was_passed_on_is_passed_on_again, the_other_tenant_is_told_too,
-    what_is_refused_takes_a_seq, rights_are_checked_early_alone, bodies_of_deleted_messages_stay, the_message_before_is_not_waited_for,
-    the_latest_seq_is_answered, it_is_answered_before_it_is_durable, the_log_is_not_waited_for, every_entry_counts_as_a_message,
+    what_is_refused_takes_a_seq, the_message_before_is_not_waited_for,
+    the_latest_seq_is_answered, it_is_answered_before_it_is_durable, every_entry_counts_as_a_message,
     who_is_out_goes_on_reading, an_entry_is_read_twice, read_marks_fall,
 )
