@@ -37,8 +37,8 @@ class Lane:
 
     def __init__(self, messages: Sequence[tuple[str, str]], acts: Acts, most_acts: int) -> None:
         self.waiting, self.pending = deque(messages), deque[tuple[str, str]]()
-        self.acts, self.acting, self.acts_left = acts, None, most_acts
-        self.acting: Act | None
+        self.acts, self.acts_left = acts, most_acts
+        self.acting: Act | None = None
         self.over = False
         """Nothing can be said here any more: one has been shown out."""
 
