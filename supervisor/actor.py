@@ -7,7 +7,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
-from supervisor.compiling import mypyc_attr
 from supervisor.reply import Later
 
 if TYPE_CHECKING:
@@ -39,7 +38,6 @@ class Inbox(Generic[M]):
         await self._life.serve(handle, inspect.iscoroutinefunction(handle))
 
 
-@mypyc_attr(allow_interpreted_subclasses=True)
 class Actor(Generic[M]):
     """One task, one bounded mailbox, and state nobody else touches. Subclass; override what you need.
 
