@@ -22,7 +22,7 @@ from tests.engines.needing import needing
 from tests.faults.load import connected, new_id
 from tests.storage.halves import fresh
 
-pytestmark = pytest.mark.real
+pytestmark = [pytest.mark.real, pytest.mark.cluster]
 
 WITHIN_S = 40.0
 AT_ONCE_S, WAKING_S = 5.0, 12.0
