@@ -2,6 +2,8 @@
 PYTHON ?= python3
 # Processes that share the tests: much of what they do is waiting.
 PROCESSES ?= 2
+# What people see, in their own time: these have the machine to themselves.
+ALONE := tests/journeys sdk/python/tests
 BIN := .venv/bin
 STAMP := .venv/.set-up
 COMPILED := tests/protocol tests/transport/websocket
@@ -41,7 +43,8 @@ cluster-logs: $(STAMP) ## what they say, until Ctrl-C
 	@$(BIN)/python -m deploy.local logs
 
 test: setup ## all tests; what needs a program that is not here says so
-	$(BIN)/python -m pytest -n $(PROCESSES) --dist loadgroup -m "not cluster"
+	$(BIN)/python -m pytest -n $(PROCESSES) --dist loadgroup -m "not cluster" $(ALONE:%=--ignore=%)
+	$(BIN)/python -m pytest $(ALONE)
 
 cluster-test: setup ## contracts, journeys and faults against real engines, three times each, pauses of 30 s: some twenty minutes
 	$(BIN)/python -m pytest tests/contracts tests/storage tests/engines tests/deploy tests/faults/test_mongo_faults.py tests/faults/test_move.py

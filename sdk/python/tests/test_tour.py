@@ -84,7 +84,7 @@ def test_unread(face: Face) -> None:
 
             for one in (bob, phone):
                 await one.until(lambda one=one: row(one) is not None and row(one).unread == 3 and row(one).unread_mentions == 1)
-                assert one.conversations.rows()[0].id == c
+                await one.until(lambda one=one: one.conversations.rows()[0].id == c)
             await bob.conversations.open(c)
             bob.conversations.mark_read(c, last.seq)
             for one in (bob, phone):
