@@ -89,7 +89,6 @@ class Parts(dict[str, Decide]):
     knows: int = RULES
 
 
-
 ALLOWED = Decision()
 _NOTHING: Mapping[str, Any] = {}
 
