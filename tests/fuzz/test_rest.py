@@ -33,6 +33,19 @@ def strict(document: dict[str, Any]) -> dict[str, Any]:
     return document
 
 
+def anew(document: dict[str, Any]) -> dict[str, Any]:
+    """The same, but whoever makes something makes it anew: a repeat is answered as it was then, whatever has been deleted since."""
+    operations = [operation for path in document["paths"].values() for operation in path.values()]
+    for operation in operations:
+        if any("links" in answer for answer in operation["responses"].values()):
+            operation["parameters"] = [one for one in operation["parameters"] if not one.get("$ref", "").endswith("/IdempotencyKey")]
+            for content in operation["requestBody"]["content"].values():
+                content.pop("example", None)
+                for name in ("id", "op"):
+                    content["schema"]["properties"].pop(name, None)
+    return document
+
+
 def named(value: Any) -> Iterator[str]:
     """The schemas that it refers to."""
     if isinstance(value, dict):
@@ -52,12 +65,12 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield base
 
 
-@pytest.mark.parametrize(("caller", "phases"), [("application", "examples,coverage,fuzzing"), ("for alice", "examples,fuzzing,stateful"),
-                                                ("alice", "coverage,fuzzing")])
+@pytest.mark.parametrize(("caller", "phases"), [("application", "examples,coverage,fuzzing"), ("for alice", "examples,fuzzing"),
+                                                ("for alice", "stateful"), ("alice", "coverage,fuzzing")])
 def test_whatever_is_sent_the_server_keeps_to_its_description(server: str, tmp_path: Path, caller: str, phases: str) -> None:
     with urlopen(f"{server}/openapi.json", timeout=10) as answer:
         document = strict(json.load(answer))
-    (tmp_path / "openapi.json").write_text(json.dumps(document))
+    (tmp_path / "openapi.json").write_text(json.dumps(anew(document) if phases == "stateful" else document))
     (tmp_path / "schemathesis.toml").write_text((HERE / "schemathesis.toml").read_text())
     bearer = SECRET if caller != "alice" else token(server, "alice")
     command = [sys.executable, "-m", "schemathesis.cli", "run", "openapi.json", "--url", server, "--no-color", "--seed", "1",
