@@ -1,7 +1,7 @@
 """The reader: takes what the log gives back, keeps the tails, and hands every row to its room and to storing."""
 
 import logging
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from typing import Protocol
 
 import trio
@@ -24,6 +24,11 @@ class FollowedLog(Log, Following, Protocol):
 
 
 Deliver = Callable[[Key, list[Row]], None]
+Agreed = Callable[[], Awaitable[None]]
+
+
+async def at_once() -> None:
+    """Nobody else has to agree."""
 
 
 class Reader:
@@ -45,8 +50,12 @@ class Reader:
             self._behind = {partition for partition in self._behind if partition in self._tails and not self._tails.whole(partition)}
         return self._behind is not None and not self._behind
 
-    async def assign(self, partitions: Collection[int]) -> tuple[set[int], set[int]]:
-        """Follow exactly these from now on: (gained, lost)."""
+    async def assign(self, partitions: Collection[int], agreed: Agreed = at_once) -> tuple[set[int], set[int]]:
+        """Follow exactly these from now on: (gained, lost).
+
+        `agreed` is waited for when those that are lost have been let go, and before it is asked how far the log goes: so whatever others
+        acknowledge until they have agreed is read before a room wakes here.
+        """
         async with self._assigning:
             held = self._held()
             gained = set() if self.outdated.is_set() else set(partitions) - held - self.damaged
@@ -57,6 +66,7 @@ class Reader:
                 self._tails.begin(partition, places.get(partition, NOWHERE), whole_at=BEYOND)
                 self._storer.begin(partition)
             try:
+                await agreed()
                 ends = await self._log.follow({partition: self._tails.begins(partition) for partition in (held - lost) | gained})
             except BaseException:
                 self._end(gained)  # nothing comes of them: whoever tries again begins with them anew

@@ -23,7 +23,7 @@ from actors.lending import Lending, caller_of
 from actors.living import Living
 from actors.messages import op_of
 from actors.presences import Presences
-from actors.reader import FollowedLog, Reader
+from actors.reader import Agreed, FollowedLog, Reader, at_once
 from actors.room import Room
 from actors.router import Links, Ring, Router, answered, key_of, refused
 from actors.ruling import Ruling
@@ -177,10 +177,11 @@ class Assembly:
                     tenants=self.tenants, greeter=greeter, addressees=self.addressees, presence=self.presence, presences=self.presences,
                     epoch=log.epoch, rates=self.rates)
 
-    async def take_ring(self, ring: Ring) -> None:
+    async def take_ring(self, ring: Ring, agreed: Agreed = at_once) -> None:
         """The node's workers are others now: follow what is ours, let go of what is not, listen where rooms have moved.
 
-        Raises StorageError; then it is to be called again until it has been done to the end.
+        `agreed` returns when the others have let go of what is ours now; it is waited for when we have let go of what is theirs. Raises
+        StorageError, and what `agreed` raises; then it is to be called again until it has been done to the end.
         """
         changed = self._moved | self.router.take_ring(ring)
         self._moved = changed  # until all is done: storage may fail in the middle, and then this is called again
@@ -188,10 +189,14 @@ class Assembly:
             self.router.forget(worker)
         self._workers = set(ring.members)
         self.presences.members(ring.members)
-        await self.reader.assign(self.router.owned())
-        for name in list(self.rooms.keys()):
-            if self._partition(key_of(name)) not in self.tails:  # it would miss what is read of it elsewhere
-                await self.rooms.stop(name)
+
+        async def let_go() -> None:
+            for name in list(self.rooms.keys()):
+                if self._partition(key_of(name)) not in self.tails:  # it would miss what is read of it elsewhere
+                    await self.rooms.stop(name)
+            await agreed()
+
+        await self.reader.assign(self.router.owned(), let_go)
         self.fanout.refollow_where(lambda key: self._partition(key) in changed)
         self.presences.renew_where(lambda key: self._partition(key) in changed)
         self._moved = set()

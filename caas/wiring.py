@@ -27,6 +27,7 @@ from caas.acceleration import current
 from caas.assembly import Assembly, Backend, World
 from caas.config import Config
 from caas.endings import Endings
+from caas.handover import Handover, RingChangedMeanwhile
 from caas.rebuilding import refuse_half_rebuilt
 from caas.secrets import master_key
 from protocol.ids import show_act
@@ -69,6 +70,7 @@ class Worker:
                                  errands=Errands(errands), master=master_key(config.data, world.rng), frame=_framed, crowd=self._crowd,
                                  policy=config.policy(), node=config.node)
         self.members: tuple[str, ...] = (name,)
+        self.handover = Handover(name, self.links)
         self.endings = Endings(name, self.links, lambda: self.members, self.assembly.across)
         self._make_identity()
         self.connections = Connections(self.assembly.desk(self.sessions.authenticate_token), tree, name)
@@ -118,9 +120,11 @@ class Worker:
     # What the links bring.
 
     def asked(self, worker: str, message: Any, answer: Callable[[object, Exception | None], None]) -> None:
-        """A sibling's question: for one of our rooms, or for our tree."""
+        """A sibling's question: for one of our rooms, for our tree, or when we go by its ring."""
         if message[0] == "tree":
             answer(describe(self.tree), None)
+        elif message[0] == "ring":
+            self.handover.asked(worker, message[1:], answer)
         else:
             self.assembly.asked(worker, message, answer)
 
@@ -159,7 +163,9 @@ class Worker:
             members = self.members
             self.links.members(members)
             try:
-                await self.assembly.take_ring(Ring(members))
+                await self.assembly.take_ring(Ring(members), partial(self.handover.agreed, members, self._ring_news))
+            except RingChangedMeanwhile:
+                continue
             except StorageError as error:
                 _log.warning("the ring cannot be taken yet: %r", error)
                 await trio.sleep(_AGAIN_S)
@@ -206,6 +212,7 @@ async def open_worker(config: Config, world: World, name: str) -> AsyncIterator[
             worker = Worker(config, world, name, backend, tree, errands)
             await worker.assembly.vault.check()
             async with Membership(worker.run_folder, name, on_change=worker.take_members) as membership, open_asgi(_rest(worker)) as serve_http:
+                worker.handover.look = membership.look
                 worker.make_listener = partial(_listener, config, worker, serve_http)
                 for child in worker.children():
                     await tree.start(child)

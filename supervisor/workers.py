@@ -118,7 +118,7 @@ class Membership:
         try:
             os.pwrite(self._lock, _myself(leaving=False).encode(), 0)
             with self._bind() as sock:
-                self._look()
+                self.look()
                 async with trio.open_nursery() as nursery:
                     nursery.start_soon(self._answer, sock)
                     nursery.start_soon(self._watch)
@@ -132,7 +132,7 @@ class Membership:
     def leave(self) -> None:
         """Out of everybody's list within a look (`beat` / 2), while I finish what I have; my beat goes on until I exit."""
         os.pwrite(self._lock, _myself(leaving=True).encode(), 0)
-        self._look()
+        self.look()
 
     # My own lock and socket
 
@@ -211,14 +211,15 @@ class Membership:
             if now - last > 2 * self._beat:  # we were the ones who were stopped: it could not have answered us
                 self._heard = now
             last = now
-            self._look()
+            self.look()
             if self._neighbour is None:
                 continue
             if now - self._heard > self._missed:
                 self._put_down(self._neighbour)
             self._tell(self._neighbour, b"?")
 
-    def _look(self) -> None:
+    def look(self) -> None:
+        """See now who is alive, instead of at the next look."""
         living = self._living()
         members = tuple(sorted(name for name, record in living.items() if not (record and record.leaving)))
         self._choose_neighbour(sorted({*living, self._me}))

@@ -11,6 +11,7 @@ from actors.keys import Key, partition_of
 from actors.reader import Reader
 from actors.storing import Storer
 from actors.tails import Tails
+from caas.handover import RingChangedMeanwhile
 from services.catalogue import KINDS
 from services.kinds import parts_of
 from storage.memory import Store, open_memory
@@ -173,3 +174,33 @@ async def test_what_was_resumed_while_too_much_was_under_way_follows(world: Worl
     await trio.sleep(20)
     await bob.until(lambda client: [push["s"] for push in client.got("message.new", "g")] == [2])
     assert bob.got("conversation.watching", "g")
+
+
+async def test_what_others_acknowledge_until_they_have_let_go_is_read_before_a_room_wakes() -> None:
+    store = Store()
+    async with open_memory(store) as before, open_memory(store) as after:
+        log, tails = MemoryLog(store, after.way), Tails()
+        reader = Reader(log, tails, Storer(log, after.documents, tails, PARTS, KINDS), lambda key, rows: None)
+
+        async def let_go() -> None:
+            await append(before.log, record(1, 1, partition=3))
+
+        await reader.assign([3], let_go)
+        assert not tails.whole(3)
+        reader.take(await log.receive())
+        assert tails.whole(3)
+
+
+async def test_a_partition_is_not_followed_when_others_have_not_let_it_go() -> None:
+    store = Store()
+    async with open_memory(store) as backend:
+        log, tails = MemoryLog(store, backend.way), Tails()
+        reader = Reader(log, tails, Storer(log, backend.documents, tails, PARTS, KINDS), lambda key, rows: None)
+
+        async def never() -> None:
+            assert not tails.whole(3), "rooms would wake"
+            raise RingChangedMeanwhile
+
+        with pytest.raises(RingChangedMeanwhile):
+            await reader.assign([3], never)
+        assert 3 not in tails

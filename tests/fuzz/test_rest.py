@@ -34,15 +34,15 @@ def strict(document: dict[str, Any]) -> dict[str, Any]:
 
 
 def anew(document: dict[str, Any]) -> dict[str, Any]:
-    """The same, but whoever makes something makes it anew: a repeat is answered as it was then, whatever has been deleted since."""
-    operations = [operation for path in document["paths"].values() for operation in path.values()]
-    for operation in operations:
-        if any("links" in answer for answer in operation["responses"].values()):
-            operation["parameters"] = [one for one in operation["parameters"] if not one.get("$ref", "").endswith("/IdempotencyKey")]
-            for content in operation["requestBody"]["content"].values():
-                content.pop("example", None)
-                for name in ("id", "op"):
-                    content["schema"]["properties"].pop(name, None)
+    """The same, where 404 can mean nothing but that what was made is not there: whoever makes something makes it anew (a repeat is
+    answered as it was then, whatever has been deleted since), and names nobody and nothing else that might be missing."""
+    for operation in (operation for path in document["paths"].values() for operation in path.values()):
+        operation["parameters"] = [one for one in operation["parameters"] if not one.get("$ref", "").endswith("/IdempotencyKey")]
+        for content in operation.get("requestBody", {}).get("content", {}).values():
+            content.pop("example", None)
+            fields = content["schema"].get("properties", {})
+            for name in fields.keys() & {"id", "op", "members", "users", "mentions", "thread", "reply_to"}:
+                del fields[name]
     return document
 
 
