@@ -109,6 +109,8 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     with a PROXY header, and counts as the client's that it names."""
     drain_s: Annotated[float, Meta(ge=0, le=600)] = 20 * SECONDS
     """For connections to leave when a worker stops."""
+    canary_s: Annotated[float, Meta(ge=0, le=3_600)] = 15 * SECONDS
+    """How often the node says something to itself, to see that all of it comes back (`caas/canary.py`); 0: never."""
     limits: bool = True
     """Rates and counts per user and address, and the accept rate. Sizes and deadlines are never lifted."""
     user_rates_per_s: PerSecond = PerSecond()

@@ -5,8 +5,8 @@ The tree, in start order (`caas tree` prints it alive):
     rooms        virtual, woken by key                 link         the other workers of the node
     storing      what the rooms decided, written down  followers    what acts on stored entries
     reader       what the log gives back               connections  one for each socket; drained first
-    deadlines    of what is on its way                 listener     last, so that nobody comes in before the house stands
-    alarms       of what lives in rooms unlogged
+    deadlines    of what is on its way                 canary       says something to itself now and then, and listens
+    alarms       of what lives in rooms unlogged       listener     last, so that nobody comes in before the house stands
 """
 
 import logging
@@ -25,6 +25,7 @@ from actors.fanout import Outlet
 from actors.house import Errands
 from caas.acceleration import current
 from caas.assembly import Assembly, Backend, World
+from caas.canary import Canary
 from caas.config import Config
 from caas.endings import Endings
 from caas.handover import Handover, RingChangedMeanwhile
@@ -50,7 +51,7 @@ from transport.proxied import Proxies
 from transport.rating import Gate
 from transport.rest import make_app
 from transport.websocket.connection import FRAMES_AT_ONCE
-from transport.websocket.frames import BINARY, TEXT, frame
+from transport.websocket.frames import BINARY, TEXT, frame, payloads
 from transport.websocket.hub import Hub
 
 _log = logging.getLogger("caas")
@@ -77,6 +78,7 @@ class Worker:
         self.endings.sessions, self.endings.connections = self.sessions, self.connections
         self.hub = Hub(self.connections, Door(DoorLimits() if config.limits else UNLIMITED), frames_at_once=FRAMES_AT_ONCE if config.limits else inf)
         self.metrics = Metrics(config.data / "metrics", name, lambda: self.members)
+        self.canary = self._make_canary() if config.canary_s else None
         measure(self.metrics, self)
         self.ready = trio.Event()
         self._ring_news = trio.Event()
@@ -102,6 +104,7 @@ class Worker:
             Child("metrics", lambda: Background(self.metrics.run)),
             Child("sessions", lambda: Background(self.endings.run)),
             Child("websockets", lambda: Background(self.hub.run)),
+            *((Child("canary", partial(Background, self.canary.run)),) if self.canary is not None else ()),
             Child("listener", lambda: Background(self._listen), Restart.ON_ERROR),
         )
 
@@ -123,6 +126,8 @@ class Worker:
         """A sibling's question: for one of our rooms, for our tree, or when we go by its ring."""
         if message[0] == "tree":
             answer(describe(self.tree), None)
+        elif message[0] == "canary":
+            answer(list(self.canary.song) if self.canary is not None else None, None)
         elif message[0] == "ring":
             self.handover.asked(worker, message[1:], answer)
         else:
@@ -152,6 +157,12 @@ class Worker:
         self.sessions = Sessions(documents, assembly.users, self.api_keys, assembly.token_keys, assembly.vault, assembly.tenants, world.clock,
                                  world.rng, self.endings.announce)
         assembly.token_keys.deleted.append(lambda application: self.endings.announce(Ending(application, "revoked", look=True)))
+
+    def _make_canary(self) -> Canary:
+        assembly = self.assembly
+        timed = self.metrics.timing("caas_canary_seconds", "How long the canary's messages took, from the command on.", "until")
+        return Canary(me=self.name, node=self.config.node, every_s=self.config.canary_s, members=lambda: self.members, dispatch=assembly.dispatch,
+                      fanout=assembly.fanout, users=assembly.users, ids=self.world.ids, unframe=payloads, timed=timed)
 
     async def _listen(self) -> None:
         self.listener = self.make_listener()
@@ -235,6 +246,8 @@ async def _drain(worker: Worker, membership: Membership) -> None:
     if worker.listener is not None:
         worker.listener.stop_accepting()
     await worker.hub.drain()
+    if worker.canary is not None:
+        worker.canary.stop()
     await worker.assembly.router.unlisten_all()
     membership.leave()
 
@@ -262,6 +275,13 @@ def measure(metrics: Metrics, worker: "Worker") -> None:
     metrics.count("caas_bus_dropped_total", "Messages between nodes that were not told, or not heard, for too much waited.",
                   lambda: sum(getattr(worker.backend.bus, kind, 0) for kind in ("dropped", "unsaid")))
     metrics.level("caas_damaged_partitions", "Partitions stopped at a damaged record.", lambda: len(assembly.reader.damaged))
+    if (canary := worker.canary) is not None:
+        metrics.count("caas_canary_rounds_total", "Messages that the node wanted to say to itself.", lambda: canary.rounds)
+        metrics.count("caas_canary_failed_total", "Of these, not acknowledged.", lambda: canary.failed)
+        metrics.count("caas_canary_lost_total", "Of these, acknowledged, and not pushed in time or not read back: never, if all is well.",
+                      lambda: canary.lost)
+        metrics.count("caas_canary_disordered_total", "Pushes to the canary that came twice or out of order: never, if all is well.",
+                      lambda: canary.disordered)
 
 
 def describe(tree: Supervisor) -> list[Any]:

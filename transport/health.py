@@ -51,6 +51,11 @@ class Metrics:
         """A figure that rises and falls; over the node it is the sum of the live workers."""
         self._levels.append((Gauge(name, meaning, registry=self._own, multiprocess_mode="livesum"), read))
 
+    def timing(self, name: str, meaning: str, label: str) -> Callable[[str, float], None]:
+        """Spans of time, by the value of a label; what is returned is told each, in seconds."""
+        histogram = Histogram(name, meaning, (label,), registry=self._own, buckets=_BUCKETS)
+        return lambda value, seconds: histogram.labels(value).observe(seconds)
+
     def requested(self, method: str, route: str, status: int, seconds: float) -> None:
         """One REST request was answered."""
         self._requests.labels(method, route, str(status)).inc()

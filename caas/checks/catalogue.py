@@ -27,4 +27,5 @@ CHECKS = (
     Check("run folder", "It can be written to, and dead workers left nothing there", node.run_folder),
     Check("locks", "Whoever writes gives the lock back", node.locks),
     Check("workers", "Every worker that holds its place answers", node.workers),
+    Check("canary", "What the node says to itself comes back: all of it, once, in order, soon", node.canary),
 )

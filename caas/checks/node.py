@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 from caas.asking import ask_workers, sockets
+from caas.canary import Song
 from caas.checks.disk import in_folder
 from caas.checks.model import Found, Ground, bad, doubtful, good, skipped
 from protocol.errors import Refused
@@ -13,6 +14,7 @@ from storage.embedded.folder import FileLock, Folder
 from supervisor.workers import NAME, RECORD
 
 _STOPPED = {"T": "stopped", "t": "stopped by a debugger", "Z": "dead and not buried"}
+_SLOW_S = 1.0
 
 
 @in_folder
@@ -63,6 +65,36 @@ def workers(ground: Ground) -> Found:
     if silent:
         return bad(f"no answer from {', '.join(silent)}", "look at its log; kill it, and it starts again")
     return good(f"{', '.join(living)} answer")
+
+
+@in_folder
+def canary(ground: Ground) -> Found:
+    """What the node says to itself comes back, all of it, once, in order and soon."""
+    folder = ground.config.data / "run"
+    living = alive(folder) if folder.is_dir() else {}
+    if not living:
+        return skipped("no worker runs on this data folder")
+    answers = ask_workers(folder, [name for name in sockets(folder) if name in living], ["canary"], 3.0)
+    songs = [Song(*answer) for answer in answers.values() if isinstance(answer, list)]
+    if not songs:
+        return skipped("no worker has one: CAAS_CANARY_S is 0, or none answers")
+    return _judged(songs)
+
+
+def _judged(songs: list[Song]) -> Found:
+    rounds, failed, lost, disordered = (sum(figures) for figures in zip(*(song[:4] for song in songs), strict=True))
+    said = f"{rounds} messages, {failed} failed, {lost} lost, {disordered} twice or out of order"
+    if lost or disordered:
+        return bad(said, "the log says which (`canary`); keep it and the data, run caas scrub, and tell us")
+    if any(song.silent for song in songs):
+        return bad(f"{said}; the last one failed", "the log says why (`canary`): sending fails for everybody, or in some conversations")
+    half_s, most_s = max((song.half_s, song.most_s) for song in songs)
+    if most_s > _SLOW_S:
+        return doubtful(f"{said}; one in a hundred took {most_s:.1f} s until it was pushed",
+                        "look at the disk (the check `sync`), and who else uses it")
+    if not rounds:
+        return good("it has not begun yet")
+    return good(f"{said}; half were pushed within {half_s * 1000:.0f} ms, 99% within {most_s * 1000:.0f} ms")
 
 
 def alive(folder: Path) -> dict[str, int]:

@@ -1,6 +1,7 @@
 """WebSocket frames as bytes (RFC 6455 section 5): the words, masking, and how the server writes them."""
 
 import struct
+from collections.abc import Iterator
 from typing import Final
 
 CONTINUATION: Final = 0
@@ -34,6 +35,18 @@ def frame(opcode: int, payload: bytes) -> bytes:
     if size < 65536:
         return _MEDIUM.pack(_FIN | opcode, 126, size) + payload
     return _LARGE.pack(_FIN | opcode, 127, size) + payload
+
+
+def payloads(wire: bytes) -> Iterator[bytes]:
+    """What whole frames say that `frame` made, one behind the other."""
+    at = 0
+    while at < len(wire):
+        size, begin = wire[at + 1], at + 2
+        if size >= 126:
+            begin += 2 if size == 126 else 8
+            size = int.from_bytes(wire[at + 2:begin], "big")
+        at = begin + size
+        yield wire[begin:at]
 
 
 def unmask(data: bytes, key: bytes) -> bytes:

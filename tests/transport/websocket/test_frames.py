@@ -7,7 +7,7 @@ from wsproto.connection import Connection as Reference
 from wsproto.connection import ConnectionType
 from wsproto.events import BytesMessage, CloseConnection, Ping, Pong, TextMessage
 
-from transport.websocket.frames import BINARY, BROKEN, CLOSE, CONTINUATION, PING, PONG, TEXT, close_code, close_payload, frame, unmask
+from transport.websocket.frames import BINARY, BROKEN, CLOSE, CONTINUATION, PING, PONG, TEXT, close_code, close_payload, frame, payloads, unmask
 from transport.websocket.reader import FrameReader
 
 KEY = b"\xa1\x00\xff\x37"
@@ -186,3 +186,9 @@ def test_attention_is_only_asked_for_when_something_else_than_messages_came():
 def test_a_reason_too_long_is_cut_to_fit_a_control_frame():
     assert len(close_payload(4400, "x" * 200)) == 125
     assert close_payload(1005) == b""
+
+
+@given(st.lists(st.sampled_from((0, 1, 125, 126, 127, 65_535, 65_536)), max_size=6))
+def test_whole_frames_give_back_what_they_were_made_of(sizes):
+    said = [bytes([number]) * size for number, size in enumerate(sizes)]
+    assert list(payloads(b"".join(frame(BINARY, payload) for payload in said))) == said
