@@ -118,6 +118,20 @@ async def test_what_is_in_its_way_when_a_worker_dies_is_not_taken_for_lost(world
     assert first.rounds >= 20
 
 
+async def test_each_node_has_its_own(autojump_clock: object) -> None:
+    async with open_world("n1-w1", "n1-w2", "n2-w1") as world:
+        made = {}
+        for name, worker in world.workers.items():
+            assembly, mates = worker.assembly, [one.name for one in world.of_node(worker.node)]
+            made[name] = Canary(me=name, node=worker.node, every_s=EVERY_S, members=lambda mates=mates: mates, dispatch=assembly.dispatch,  # type: ignore[misc]
+                                fanout=assembly.fanout, users=assembly.users, ids=world.sim.ids, unframe=lambda wire: [wire])
+            world.nursery.start_soon(made[name].run)
+        await trio.sleep(EVERY_S * ROOMS * 2 + 1)
+        well(made["n1-w1"], ROOMS * 2)
+        well(made["n1-w2"], 0)
+        well(made["n2-w1"], ROOMS * 2)
+
+
 async def test_a_push_that_never_comes_is_found(world: World, autojump_clock: object, monkeypatch: Patch) -> None:
     take, taken = Fanout.take, 0
 
