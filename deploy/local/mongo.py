@@ -122,6 +122,7 @@ def mongo(folder: Path, members: int = 1, *, options: Sequence[str] = ()) -> Abs
 def _command(program: str, data: Path, port: int, options: Sequence[str]) -> list[str]:
     parameters = {
         "oplogNetworkTimeoutBufferSeconds": "1", "diagnosticDataCollectionEnabled": "false", "ttlMonitorSleepSecs": "1", "enableTestCommands": "1",
+        "transactionLifetimeLimitSeconds": "10",
     }
     return [program, "--dbpath", str(data), "--port", str(port), "--bind_ip", "127.0.0.1", "--replSet", REPLICA_SET, "--nounixsocket",
             "--wiredTigerCacheSizeGB", "0.25", "--oplogSize", "64", "--quiet",

@@ -24,13 +24,12 @@ from pymongo import UpdateOne
 from pymongo.client_session import ClientSession
 from pymongo.database import Database
 from pymongo.errors import BulkWriteError
-from pymongo.read_concern import ReadConcern
-from pymongo.write_concern import WriteConcern
 
 from storage.cluster.documents import Put, put_forward
 from storage.cluster.mongo import EACH_S
 from storage.cluster.mongo_errors import duplicates
 from storage.cluster.shapes import ENTRIES, LARGEST, PLACES, Doc, at, documents, entry_id, kept_document, kept_entry, place_of
+from storage.cluster.transactions import Transactions
 from storage.ports.entry import Place, without_body
 from storage.ports.errors import Damaged, Unwritable
 from storage.ports.log import Change, Storing
@@ -66,14 +65,14 @@ def _kept(changes: Iterable[Change]) -> list[Put]:
     return [(documents(change.collection), kept_document(change)) for change in changes]
 
 
-def write_step(step: Step, database: Database[Doc], session: ClientSession) -> None:
+def write_step(step: Step, transactions: Transactions, database: Database[Doc], session: ClientSession) -> None:
     """Write all of it, in order."""
-    for write in _writes(step):
+    for write in _writes(step, transactions):
         with pymongo.timeout(EACH_S):
             write(database, session)
 
 
-def _writes(step: Step) -> Iterator[Callable[[Database[Doc], ClientSession], None]]:
+def _writes(step: Step, transactions: Transactions) -> Iterator[Callable[[Database[Doc], ClientSession], None]]:
     if step.entries:
         yield partial(_write_entries, step.entries)
     if step.storing.cleared:
@@ -81,7 +80,7 @@ def _writes(step: Step) -> Iterator[Callable[[Database[Doc], ClientSession], Non
     for name, kept in _by_name(step.changes):
         yield partial(put_forward, name, kept)
     if step.together:
-        yield partial(_write_together, step.together)
+        yield partial(_write_together, step.together, transactions)
     for name, kept in _by_name(step.heads):
         yield partial(put_forward, name, kept)
     if step.storing.places:
@@ -134,12 +133,12 @@ def _clear(cleared: Sequence[tuple[str, str, int]], database: Database[Doc], ses
         database[ENTRIES].bulk_write(stubs, ordered=False, session=session)
 
 
-def _write_together(puts: Sequence[Put], database: Database[Doc], session: ClientSession) -> None:
+def _write_together(puts: Sequence[Put], transactions: Transactions, database: Database[Doc], session: ClientSession) -> None:
     def write(own: ClientSession) -> None:
         for name in dict.fromkeys(name for name, _ in puts):
             _write_later(name, [kept for of, kept in puts if of == name], database, own)
 
-    session.with_transaction(write, read_concern=ReadConcern("snapshot"), write_concern=WriteConcern("majority", j=True))
+    transactions.make(session, write)
 
 
 def _write_later(name: str, kept: Sequence[Doc], database: Database[Doc], session: ClientSession) -> None:

@@ -14,6 +14,7 @@ from storage.cluster.loading import Asked, load_many
 from storage.cluster.mongo import STORE_S, Mongo
 from storage.cluster.shapes import ENTRIES, FOLLOWED, PLACES, Doc, at, entry_id, place_of, stored_row
 from storage.cluster.steps import prepare_step, write_step
+from storage.cluster.transactions import Transactions
 from storage.ports.entry import Place
 from storage.ports.log import Loaded, Stored, StoredRow, Storing
 from storage.ports.scope import Tenanted
@@ -28,7 +29,7 @@ class StoredEntries:
     """`run` must be running."""
 
     def __init__(self, mongo: Mongo) -> None:
-        self._mongo = mongo
+        self._mongo, self._transactions = mongo, Transactions()
         self._loads: Gathering[Asked, Loaded] = Gathering(self._load_many, most=_LOADS)
         self.run = self._loads.run
 
@@ -38,7 +39,7 @@ class StoredEntries:
 
     async def store(self, step: Storing) -> None:
         """See the port."""
-        await self._mongo.write(partial(write_step, prepare_step(step)), STORE_S)
+        await self._mongo.write(partial(write_step, prepare_step(step), self._transactions), STORE_S)
 
     async def load(self, scope: Tenanted, conversation: str, partition: int) -> Loaded:
         """See the port."""

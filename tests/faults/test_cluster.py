@@ -97,8 +97,8 @@ async def cut(cluster: Cluster, name: str) -> None:
 
 async def kill_worker(cluster: Cluster, name: str) -> None:
     """The process below a node's that does the work; its parent starts another."""
-    children = Path(f"/proc/{cluster.member(name).pid}/task/{cluster.member(name).pid}/children").read_text().split()
-    os.kill(int(children[0]), signal.SIGKILL)
+    tasks = Path(f"/proc/{cluster.member(name).pid}/task").glob("*/children")  # a child is that of whichever thread has started it
+    os.kill(int(" ".join(task.read_text() for task in tasks).split()[0]), signal.SIGKILL)
 
 
 Fault = tuple[str, Callable[[Cluster, str], Awaitable[None]], Callable[[Cluster, random.Random], str]]

@@ -6,7 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Container, Iterator
+from collections.abc import Container, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
@@ -26,6 +26,8 @@ from tests.fitting import misfit_frame
 HERE = Path(__file__).parent
 DEADLINE_S = 30
 ON_CLUSTER = os.environ.get("JOURNEYS_ON") == "cluster"
+NODES: dict[str, Sequence[str]] = {}
+"""Of each cluster, by the address of its balancer: where its nodes are themselves."""
 
 
 def need(program: str) -> str:
@@ -58,6 +60,7 @@ def clustered(folder: Path) -> Iterator[str]:
         running = Cluster(folder, made(Shape(nodes=2, brokers=1, members=1), {}), settings={"dev": "1", "limits": "0"})
     try:
         trio.run(running.start)
+        NODES[running.url] = running.nodes.addresses
         yield running.url
     finally:
         running.drop()
@@ -128,6 +131,12 @@ class NodeClient:
             assert "t" in line
             self.pushes.append(line)
         return found
+
+    def hear(self, t: str, c: str, p: dict[str, Any]) -> None:
+        """Wait for this push, whatever else of its kind comes: a user's own news may still be of an earlier journey."""
+        count = 0
+        while p not in [push["p"] for push in self.until(count, t, c)]:
+            count = len(self.until(count, t, c)) + 1
 
     def close(self) -> None:
         """End the process."""

@@ -104,7 +104,7 @@ def test_rights_move_and_a_group_ends(node: Node) -> None:
     bob.ask("conversation.delete", c=room)
     for person in (bob, carol):
         person.until(1, "conversation.deleted", room)
-        assert {"conversation": room, "by": "bob"} in [push["p"] for push in person.until(1, "conversation.left", "me")]
+        person.hear("conversation.left", "me", {"conversation": room, "by": "bob"})
         assert person.ask("conversation.get", c=room)["error"] == "not_found"
 
 

@@ -18,11 +18,13 @@ from storage.cluster import steps
 from storage.cluster.documents import ClusterDocuments
 from storage.cluster.fitting import look_over, open_mongo
 from storage.cluster.mongo import Mongo, is_safe, make_client
+from storage.cluster.shapes import documents
 from storage.cluster.stored import StoredEntries
+from storage.cluster.transactions import TRIED_S, Transactions
 from storage.failing import Unfit
 from storage.ports.documents import version
 from storage.ports.entry import Place, decode_entry
-from storage.ports.errors import Damaged, OutcomeUnknown, StorageAway, StorageFull
+from storage.ports.errors import Damaged, OutcomeUnknown, StorageAway, StorageError, StorageFull
 from storage.ports.log import Accepted, Change, Row, Storing
 from tests.contracts.data import ONE, accept, entry, head, op
 from tests.engines.needing import needing
@@ -93,7 +95,7 @@ def dying(after: int) -> Callable[..., Any]:
     def write(step: steps.Step, database: Any, session: Any) -> bool:
         """Whether it died."""
         try:
-            steps.write_step(step, Database(database), session)
+            steps.write_step(step, Transactions(), Database(database), session)
         except Died:
             return True
         return False
@@ -283,3 +285,56 @@ async def test_a_bulk_tells_each_document_its_own(mongo: Engine, database: str) 
                 for number, (key, at) in enumerate([("a", 1), ("b", 1), ("a", 1), ("a", 2), ("b", 1)])]
         puts = [("documents.things", each) for each in kept]
         assert await way.write(partial(writing.put_each, puts)) == [True, True, False, True, False]
+
+
+def block_heads(client: MongoClient[Any], database: str, for_s: float) -> None:
+    """The next write of a new head, in the middle of a transaction, waits before it is done."""
+    client.admin.command({"configureFailPoint": "failCommand", "mode": {"times": 1}, "data": {
+        "failCommands": ["insert"], "namespace": f"{database}.{documents('heads')}", "blockConnection": True, "blockTimeMS": int(for_s * 1000)}})
+
+
+async def test_a_transaction_that_was_slow_and_is_given_up_keeps_nobody_waiting(mongo: Engine, database: str) -> None:
+    with MongoClient[Any](mongo.uri) as client:
+        async with open_parts(mongo.uri, database) as (_, kept, _documents):
+            block_heads(client, database, TRIED_S + 0.5)
+            with pytest.raises(OutcomeUnknown):
+                await kept.store(whole_step(1, 2))
+            await trio.sleep(1)
+            await is_stored_soon(kept, whole_step(1, 2))
+
+
+async def test_a_transaction_in_which_the_server_stood_still_keeps_nobody_waiting(tmp_path: Path, database: str) -> None:
+    """It goes on in the middle of it, long after it was given up, and could not be told."""
+    with needing():
+        made = Engine(tmp_path)
+    try:
+        await made.start()
+        with MongoClient[Any](made.uri) as client:
+            block_heads(client, database, 1.0)
+        async with open_parts(made.uri, database) as (_, kept, _documents), trio.open_nursery() as nursery:
+            nursery.start_soon(stand_still, made)
+            with pytest.raises(OutcomeUnknown):
+                await kept.store(whole_step(1, 2))
+            made.resume("mongo-1")
+            await trio.sleep(1)
+            await is_stored_soon(kept, whole_step(1, 2))
+    finally:
+        made.drop()
+
+
+async def stand_still(server: Engine) -> None:
+    """While it waits before the head."""
+    await trio.sleep(0.7)
+    server.pause("mongo-1")
+
+
+async def is_stored_soon(kept: StoredEntries, step: Storing) -> None:
+    """Again after a moment, whatever comes of it, as storing does."""
+    with trio.fail_after(8):
+        while True:
+            try:
+                await kept.store(step)
+                break
+            except StorageError:
+                await trio.sleep(0.1)
+    assert (await kept.load(ONE, "c", 3)).parts
