@@ -575,7 +575,7 @@ def test_a_slow_reader_is_closed_and_never_skipped_and_catching_up_is_never_slow
     one, slow = dev.connect(a), dev.connect(b)
     c = one.ask("conversation.create", type="group", members=[b])["conversation"]["id"]
     epoch = slow.ask("conversation.watch", c=c)["epoch"]
-    count = 1200
+    count, more_than_fits = 1200, 700  # between server and client the kernel keeps 10 MiB at most; whoever is closed has 5 s to read it
     asked = []
     for k in range(count):
         asked.append(one.say("message.send", c=c, id=uuid7(), text="x" * 16_000))
@@ -583,8 +583,9 @@ def test_a_slow_reader_is_closed_and_never_skipped_and_catching_up_is_never_slow
             for i in asked:
                 one.answer(i)
             asked = []
-    end = slow.until_closed()
-    assert (end.code, end.reason) == (4408, "slow")
+        if k == more_than_fits:
+            end = slow.until_closed()
+            assert (end.code, end.reason) == (4408, "slow")
     seqs = [p["s"] for p in slow.pushes if p["t"] == "message.new"]
     assert seqs == list(range(2, len(seqs) + 2))
     assert len(seqs) < count
