@@ -11,7 +11,7 @@ ACCELERATOR := .venv/.accelerator
 SHARED_JOURNEYS := tests/journeys/test_node.py tests/journeys/test_curl.py
 NODE := tests/journeys/node_modules/.package-lock.json
 
-.PHONY: help setup run test test-accelerated accelerator check format generated docs-page cluster cluster-test cluster-test-short cluster-status cluster-stop cluster-logs bench bench-full bench-show bench-build bench-peers lock clean model soak
+.PHONY: help setup run test test-accelerated accelerator check format generated docs-page cluster cluster-test cluster-kills cluster-test-short cluster-status cluster-stop cluster-logs bench bench-full bench-show bench-build bench-peers lock clean model soak
 
 help: ## what there is to type
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -50,6 +50,9 @@ cluster-test: setup ## contracts, journeys and faults against real engines, thre
 	$(BIN)/python -m pytest tests/contracts tests/storage tests/engines tests/deploy tests/faults/test_mongo_faults.py tests/faults/test_move.py
 	JOURNEYS_ON=cluster $(BIN)/python -m pytest tests/journeys sdk/python/tests
 	CLUSTER_FAULTS=3 CLUSTER_PAUSE_S=30 $(BIN)/python -m pytest -s -m cluster
+
+cluster-kills: setup ## ten SIGKILLs and five SIGSTOPs in a cluster under load, some four minutes: a part of CI
+	CLUSTER_KILLS=10 CLUSTER_STOPS=5 CLUSTER_PAUSE_S=3 $(BIN)/python -m pytest -s tests/faults/test_cluster.py
 
 cluster-test-short: setup ## each fault once, and the journeys that take a set-up as it is
 	JOURNEYS_ON=cluster $(BIN)/python -m pytest $(SHARED_JOURNEYS)

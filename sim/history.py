@@ -34,6 +34,7 @@ from typing import Literal
 Outcome = Literal["invoke", "ok", "fail", "info"]
 Op = Literal["send", "act", "deliver", "join", "gap", "mark"]
 DONE = ("send", "act")
+RULES = tuple(f"S{number}" for number in range(1, 13))
 NOT_TOLD = 0
 """The seq of an acknowledgement that tells none."""
 
@@ -103,6 +104,12 @@ def violations(events: Iterable[Event], log: Log, counted: Mapping[str, int] | N
               _epochs_announced, _refused_stays_out, _tenants_apart, _outside, _gone_by_somebody, _about_something, _marks_rise)
     found = [sentence for check in checks for sentence in check(ordered, log)]
     return found + list(_counted(counted or {}, log))
+
+
+def tally(found: Iterable[str]) -> dict[str, int]:
+    """Violations of each rule, the twelve of them."""
+    counted = Counter(sentence.partition(":")[0] for sentence in found)
+    return {rule: counted[rule] for rule in RULES}
 
 
 def _places(log: Log) -> dict[Send, Entry]:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.checker.history import Entry, Event, Outcome, digest, read, violations, write
+from tests.checker.history import RULES, Entry, Event, Outcome, digest, read, tally, violations, write
 
 ROOM = "c_1"
 History = tuple[list[Event], dict[str, list[Entry]]]
@@ -251,3 +251,7 @@ def test_a_wrong_count_is_found() -> None:
     events, log = good()
     assert violations(events, log, {ROOM: 4}) == []
     assert [sentence[:3] for sentence in violations(events, log, {ROOM: 5})] == ["S12"]
+
+
+def test_every_rule_is_counted() -> None:
+    assert tally(["S1: lost", "S1: lost too", "S12: counted wrong"]) == {rule: {"S1": 2, "S12": 1}.get(rule, 0) for rule in RULES}

@@ -7,7 +7,7 @@ reconnection resumes with the last seqs, and only pushes move these. All it does
 import math
 import random
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -105,6 +105,8 @@ class Client:
         self.name, self.user, self.history, self.surprises = f"{user}/1", user, history, list[str]()
         self.lanes = {conversation: Lane(conversation) for conversation in conversations}
         self.last: dict[str, tuple[int, int]] = {}
+        self.refusals = Counter[str]()
+        """Of sends and acts, by code."""
         self.sending = True
         self.connections = 0
         self.doing = "nothing yet"
@@ -314,6 +316,7 @@ class Session:
             self._note_act(lane.conversation, "ok", act, replies[0]["r"].get("seq", NOT_TOLD))
             return 0.0
         error = replies[0]["e"]
+        self._client.refusals[error["code"]] += 1
         self._note_act(lane.conversation, "info" if error["code"] in ("timeout", "internal") else "fail", act)
         if not error["retryable"]:
             lane.acting = None
@@ -350,6 +353,7 @@ class Session:
                 lane.acts.said(message.id)
             return
         error = reply["e"]
+        self._client.refusals[error["code"]] += 1
         self._note(lane.conversation, "info" if error["code"] in ("timeout", "internal") else "fail", message)
         if error["retryable"]:
             lane.refused, lane.pause_s = True, max(lane.pause_s, error.get("retry_after_ms", 500) / 1000)

@@ -3,7 +3,7 @@
 import math
 import random
 import statistics
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -20,6 +20,14 @@ ROOMS = tuple(f"room-{number}" for number in range(8))
 """Enough that every worker has some."""
 SLOW_S = 3.0
 """Who is not back by then is told of."""
+
+
+class Violated(AssertionError):
+    """Rules of the checker are broken; how often each."""
+
+    def __init__(self, tally: Mapping[str, int], what: str) -> None:
+        super().__init__(what)
+        self.tally = tally
 
 
 class Stage:
@@ -39,6 +47,14 @@ class Stage:
                     slow = math.inf
         assert not self.missing(since), f"after {within_s} s not yet back: {self.missing(since)}\n{self.troubles()}"
         return trio.current_time() - since
+
+    async def any_is_back(self, since: float, within_s: float) -> None:
+        """Until one message of after `since` is acknowledged to anybody: the server lives."""
+        with trio.move_on_after(within_s):
+            while all(lane.answered_of < since for client in self.clients for lane in client.lanes.values()):
+                await trio.sleep(0.01)
+            return
+        raise AssertionError(f"after {within_s} s nobody is served\n{self.troubles()}")
 
     def missing(self, since: float) -> list[str]:
         """Who waits where."""
@@ -66,26 +82,49 @@ class Stage:
         behind = [(client.name, client.last, [lane for lane in client.lanes.values() if lane.pending or lane.acting]) for client in self.clients]
         raise AssertionError(f"after {within_s} s not everything is answered and delivered: {behind}\n{self.troubles()}")
 
-    async def check(self, log: checker.Log, keep: Path) -> None:
-        """No rule is broken, nothing surprising was met, and both ways of reading give the same."""
+    async def check(self, log: checker.Log, keep: Path) -> dict[str, int]:
+        """No rule is broken, nothing surprising was met, and both ways of reading give the same. Violations of each rule: none."""
         checker.write(self.history.events, keep / "history.jsonl")
-        found = checker.violations(self.history.events, log)
-        assert not found, f"{len(found)} violations; the history is in {keep}:\n" + "\n".join(found[:20])
+        found = checker.violations(self.history.events, log, await self.counted(log))
+        tally = checker.tally(found)
+        print(f"violations: {shown(tally)}")
+        if found:
+            raise Violated(tally, f"{len(found)} violations ({shown(tally)}); the history is in {keep}:\n" + "\n".join(found[:20]))
         assert not [client.surprises for client in self.clients if client.surprises], self.troubles()
         for room, pushes in (await read_pushes(self.server.base, self._token, ROOMS)).items():
             listed = await read_messages(self.server.base, self._token, room)
             said = [(push["s"], push["p"]["id"]) for push in pushes if push["t"] == "message.new"]
             assert [(message["seq"], message["id"]) for message in listed] == said, room
             assert {message["id"]: as_folded(message) for message in listed} == folded(pushes), f"{room} reads other than its entries say"
+        return tally
+
+    async def counted(self, log: checker.Log, within_s: float = 10) -> dict[str, int]:
+        """How many messages the list says there are, by room. It may lag behind the log for a moment."""
+        said: dict[str, int] = {}
+        with trio.move_on_after(within_s):
+            while not said or checker.tally(checker.violations((), log, said))["S12"]:
+                [page] = await ask(self.server.base, self._token, [("conversation.list", {"limit": 100})])
+                said = {row["conversation"]["id"]: row["last_n"] for row in page["items"] if row["conversation"]["id"] in ROOMS}
+        assert said.keys() == set(ROOMS), f"only {sorted(said)} are listed"
+        return said
+
+    def refused(self, code: str) -> int:
+        """Refusals with this code so far."""
+        return sum(client.refusals[code] for client in self.clients)
 
     def acknowledged(self, op: checker.Op = "send") -> int:
         """Sends (or other acts) acknowledged so far."""
         return sum(1 for event in self.history.events if (event.op, event.type) == (op, "ok"))
 
 
+def shown(tally: Mapping[str, int]) -> str:
+    """Violations by rule, for people."""
+    return ", ".join(f"{rule} {number}" for rule, number in tally.items())
+
+
 @asynccontextmanager
-async def open_stage(folder: Path, workers: int, seed: int) -> AsyncIterator[Stage]:
-    """A server with `workers`, four users, eight rooms of all four, and everybody sending to each."""
+async def open_stage(folder: Path, workers: int, seed: int, pace_s: float = 0.1) -> AsyncIterator[Stage]:
+    """A server with `workers`, four users, eight rooms of all four, and everybody sending to each, at most once in `pace_s`."""
     with Server(folder / "data", workers=workers, log=folder / "server.log") as server:
         tokens = {user: server.session(user) for user in USERS}
         for guest in GUESTS:
@@ -94,7 +133,8 @@ async def open_stage(folder: Path, workers: int, seed: int) -> AsyncIterator[Sta
                   for room in ROOMS]
         await ask(server.base, tokens[USERS[0]], create)
         history = History()
-        clients = [Client(server.base, user, tokens[user], ROOMS, history, seed + number, owner=not number) for number, user in enumerate(USERS)]
+        clients = [Client(server.base, user, tokens[user], ROOMS, history, seed + number, pace_s, owner=not number)
+                   for number, user in enumerate(USERS)]
         async with trio.open_nursery() as nursery:
             for client in clients:
                 nursery.start_soon(client.run)
@@ -105,7 +145,7 @@ async def open_stage(folder: Path, workers: int, seed: int) -> AsyncIterator[Sta
 
 
 class Hurt(NamedTuple):
-    """Seconds until all were back: when every worker served before, and when some were still starting from the time before."""
+    """Seconds until all were back: when every worker served before and nobody else was hurt meanwhile, and otherwise."""
 
     calm: list[float]
     in_a_row: list[float]
@@ -115,20 +155,53 @@ class Hurt(NamedTuple):
                          for name, took in zip(("with all workers up", "in a row"), self, strict=True) if took)
 
 
-async def hurt(stage: Stage, times: int, how: Callable[[int], None], chance: random.Random, within_s: float) -> Hurt:
-    """`how` to a random worker, `times`; one in four follows the one before at once, whoever is up by then, or nobody."""
+Blow = Callable[[int], None]
+"""What is done to a process."""
+
+
+async def hurt(stage: Stage, times: int, how: Blow, chance: random.Random, within_s: float) -> Hurt:
+    """`how` to a random worker, `times`, each when everybody is back and all workers serve."""
     hurts = Hurt([], [])
     for _ in range(times):
-        calm = stage.server.serving() == stage.server.workers
         await trio.sleep(chance.uniform(0.2, 1.0))
-        victim = chance.choice(stage.server.pids())
         since = trio.current_time()
-        how(victim)
-        (hurts.calm if calm else hurts.in_a_row).append(await stage.all_are_back(since, within_s))
-        await until(lambda: len(stage.server.pids()) == stage.server.workers, 15)
-        if chance.random() < 0.75:
-            await until(lambda: stage.server.serving() == stage.server.workers, 15)
+        how(chance.choice(stage.server.pids()))
+        hurts.calm.append(await stage.all_are_back(since, within_s))
+        await all_serve(stage)
     return hurts
+
+
+async def hail(stage: Stage, times: int, how: Blow, chance: random.Random, within_s: float) -> Hurt:
+    """`how` to a random worker, `times`, about one a second: most come as soon as anybody is served again, whoever is up by then or starting;
+    before one in five everybody is back and all workers serve."""
+    hurts, struck = Hurt([], []), list[float]()
+    async with trio.open_nursery() as nursery:
+        for number in range(times):
+            calm = stage.server.serving() == stage.server.workers
+            await trio.sleep(chance.uniform(0.0, 0.7))
+            await until(lambda: bool(stage.server.pids()), 15)
+            struck.append(trio.current_time())
+            how(chance.choice(stage.server.pids()))
+            nursery.start_soon(_measure, stage, hurts, struck, calm)
+            if chance.random() < 0.2 or number == times - 1:
+                await stage.all_are_back(struck[-1], within_s)
+                await all_serve(stage)
+            else:
+                await stage.any_is_back(struck[-1], within_s)
+    return hurts
+
+
+async def _measure(stage: Stage, hurts: Hurt, struck: list[float], calm: bool) -> None:
+    """Until everybody is back from the latest blow, however many follow it."""
+    since, number = struck[-1], len(struck)
+    while stage.missing(since):
+        await trio.sleep(0.01)
+    (hurts.calm if calm and len(struck) == number else hurts.in_a_row).append(trio.current_time() - since)
+
+
+async def all_serve(stage: Stage) -> None:
+    """Until every worker lives, and has said that it serves."""
+    await until(lambda: len(stage.server.pids()) == stage.server.workers == stage.server.serving(), 15)
 
 
 async def until(true: Callable[[], bool], within_s: float) -> None:

@@ -1,6 +1,7 @@
 """Three nodes, clients on all of them through the balancer: one order, nothing lost, nothing doubled, whatever dies under load.
 
 `CLUSTER_FAULTS` says how often each fault is made (1), `CLUSTER_PAUSE_S` how long who is paused stands still and who is cut off is alone (5 s).
+With `CLUSTER_KILLS` or `CLUSTER_STOPS` it is so many SIGKILLs and SIGSTOPs of whatever there is instead, in any order, at any moment.
 """
 
 import itertools
@@ -26,6 +27,7 @@ from tests.journeys.conftest import token
 pytestmark = [pytest.mark.real, pytest.mark.cluster]
 
 TIMES = int(os.environ.get("CLUSTER_FAULTS", "1"))
+KILLS, STOPS = int(os.environ.get("CLUSTER_KILLS", "0")), int(os.environ.get("CLUSTER_STOPS", "0"))
 PAUSE_S = float(os.environ.get("CLUSTER_PAUSE_S", "5"))
 BACK_WITHIN_S = 90
 """A machine of two cores that runs all of it is slow to come back. What was seen is printed."""
@@ -123,12 +125,24 @@ FAULTS: list[Fault] = [
 ]
 
 
+def faults(chance: random.Random) -> list[Fault]:
+    """Those to be made, in order."""
+    if not KILLS + STOPS:
+        return FAULTS * TIMES
+    kills = [fault for fault in FAULTS if fault[1] in (kill, kill_worker)]
+    stops = [fault for fault in FAULTS if fault[1] is pause]
+    chosen = [*itertools.islice(itertools.cycle(chance.sample(kills, len(kills))), KILLS),
+              *itertools.islice(itertools.cycle(chance.sample(stops, len(stops))), STOPS)]
+    return chance.sample(chosen, len(chosen))
+
+
 async def test_whatever_dies_or_stands_still_nothing_is_lost_doubled_or_reordered(tmp_path: Path) -> None:
     seed = int(os.environ.get("CAAS_SEED", random.randrange(10**6)))
     chance = random.Random(seed)
     print(f"seed {seed}")
     async with open_cluster(tmp_path, seed) as (cluster, stage):
-        for name, fault, choose in FAULTS * TIMES:
+        for name, fault, choose in faults(chance):
+            await trio.sleep(chance.uniform(0.1, 1.0))
             victim = await trio.to_thread.run_sync(choose, cluster, chance)
             seen, since = len(stage.history.events), trio.current_time()
             await fault(cluster, victim)
@@ -142,7 +156,9 @@ async def test_whatever_dies_or_stands_still_nothing_is_lost_doubled_or_reordere
         log = await stage.drain(BACK_WITHIN_S)
         await stage.check(log, tmp_path)
         await every_node_says_the_same(cluster, stage, log)
-        print(f"{stage.acknowledged()} sends acknowledged; {sum(client.connections for client in stage.clients)} connections")
+        print(f"{KILLS} kills, {STOPS} stops, " if KILLS + STOPS else "", end="")
+        print(f"{stage.acknowledged()} sends and {stage.acknowledged('act')} other acts acknowledged; "
+              f"{sum(client.connections for client in stage.clients)} connections")
 
 
 def pauses(events: Sequence[Event]) -> tuple[int, float, float]:

@@ -10,20 +10,20 @@ import pytest
 
 from bench.server import Server, kill
 from tests.faults.load import read_log
-from tests.faults.stage import ROOMS, USERS, hurt, open_stage
+from tests.faults.stage import ROOMS, USERS, hail, open_stage
 
 pytestmark = pytest.mark.real
 
-KILLS = int(os.environ.get("CAAS_KILLS", "8"))
-BACK_WITHIN_S = 10
-"""The promise is 5 s on a machine that does nothing else."""
+KILLS = int(os.environ.get("CAAS_KILLS", "100"))
+BACK_WITHIN_S = 20
+"""The promise is 5 s on a machine that does nothing else, and here other tests run beside it."""
 
 
 async def test_killed_workers_lose_double_and_reorder_nothing(tmp_path: Path) -> None:
     seed = int(os.environ.get("CAAS_SEED", random.randrange(10**6)))
     print(f"seed {seed}")
-    async with open_stage(tmp_path, workers=3, seed=seed) as stage:
-        took = await hurt(stage, KILLS, lambda pid: kill(pid, signal.SIGKILL), random.Random(seed), BACK_WITHIN_S)
+    async with open_stage(tmp_path, workers=3, seed=seed, pace_s=0.2) as stage:
+        took = await hail(stage, KILLS, lambda pid: kill(pid, signal.SIGKILL), random.Random(seed), BACK_WITHIN_S)
         log = await stage.drain()
         await stage.check(log, tmp_path)
         connections = sum(client.connections for client in stage.clients)

@@ -12,7 +12,7 @@ from tests.faults.stage import hurt, open_stage
 
 pytestmark = pytest.mark.real
 
-STOPS = int(os.environ.get("CAAS_STOPS", "1"))
+STOPS = int(os.environ.get("CAAS_STOPS", "5"))
 BACK_WITHIN_S = 20
 """The promise is 10 s on a machine that does nothing else."""
 
