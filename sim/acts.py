@@ -43,11 +43,11 @@ class Acts:
     """What one client makes of its messages in one conversation."""
 
     def __init__(self, user: str, conversation: str, chance: random.Random, *, owner: bool, guests: Sequence[str] = GUESTS,
-                 inside: Sequence[str] = ()) -> None:
-        """`guests`: whom the owner may let in; `inside`: who is in already, and may be shown out."""
+                 inside: Sequence[str] = (), spared: int = 5) -> None:
+        """`guests`: whom the owner may let in; `inside`: who is in already, and may be shown out. So many of their messages nobody deletes."""
         self._user, self._conversation, self._chance, self._owner = user, conversation, chance, owner
         self._messages: list[Done] = []
-        self._updates = 0
+        self._updates, self._spared = 0, spared
         self._guests = list(guests)
         self._inside = list(inside)
         self._raised: set[str] = set()
@@ -97,7 +97,7 @@ class Acts:
         if (kind, done.pinned) in (("message.pin", 0), ("message.unpin", 1)):
             done.pinned += 1
             return {}
-        if kind == "message.delete" and not done.edits and len(self._messages) > 5:
+        if kind == "message.delete" and not done.edits and len(self._messages) > self._spared:
             self._messages.remove(done)
             return {}
         return None

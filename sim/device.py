@@ -2,7 +2,7 @@
 
 import random
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from itertools import count
 from typing import Any, NamedTuple
 
@@ -17,6 +17,8 @@ from sim.world import T0, Wire, World
 ANSWER_S = 12.0
 """Longer than the server takes to say `timeout`: who has heard nothing by then has a dead connection."""
 WINDOW = 3
+WORDS, WORDS_WITHIN_S = 6, 0.2
+"""What somebody says besides while they are shown out. Nothing of it names what was said before."""
 Map = dict[str, Any]
 
 
@@ -27,9 +29,10 @@ class History:
         self.events: list[Event] = []
         self._t = count()
 
-    def note(self, device: "Device", room: str, op: Op, type: Outcome, id: str = "", sha: str = "", epoch: int = 0, seq: int = 0) -> None:
+    def note(self, device: "Device", room: str, op: Op, type: Outcome, id: str = "", sha: str = "", epoch: int = 0, seq: int = 0,
+             repeat: bool = False) -> None:
         """One more."""
-        self.events.append(Event(next(self._t), device.process, device.user, f"{device.tenant}/{room}", op, type, id, sha, epoch, seq))
+        self.events.append(Event(next(self._t), device.process, device.user, f"{device.tenant}/{room}", op, type, id, sha, epoch, seq, repeat))
 
 
 class Lane:
@@ -59,11 +62,16 @@ class Device:
         self.twice = 0.2 if "duplicate" in faults else 0.0
         self.last: dict[str, tuple[int, int]] = {}
         self.wire: Wire | None = None
+        self.visit: Visit | None = None
         self.surprises: list[str] = []
         self.lanes = {room: self._lane(room, messages, guests) for room in rooms}
+        self.companions: dict[str, Device] = {}
+        """By name, everybody of the same tenant."""
+        self.upheaval: Callable[[], Awaitable[None]] = trio.lowlevel.checkpoint
+        """What may happen while somebody is shown out."""
 
     def _lane(self, room: str, messages: int, guests: Sequence[str]) -> Lane:
-        acts = Acts(self.user, room, self.chance, owner=self.user == "alice", guests=(), inside=guests)
+        acts = Acts(self.user, room, self.chance, owner=self.user == "alice", guests=(), inside=guests, spared=1)
         return Lane([(self.new_id(), f"{self.process} says {number} in {room}") for number in range(messages)], acts, messages)
 
     def new_id(self) -> str:
@@ -79,11 +87,18 @@ class Device:
         """Rooms of which something has not come yet."""
         return [room for room, lane in self.lanes.items() if not lane.over and self.last.get(room, (-1, 0))[0] != heads[f"{self.tenant}/{room}"]]
 
+    def last_words(self, room: str) -> None:
+        """Whoever is just being shown out goes on talking: what of it counts is for the log alone to say."""
+        if self.visit is not None:
+            self.visit.blurt(room)
+
     async def live(self) -> None:
         """Connect, and again, until cancelled."""
         while True:
             if self.world.workers:
-                await Visit(self, self.world).run()
+                self.visit = Visit(self, self.world)
+                await self.visit.run()
+                self.visit = None
             await trio.sleep(self.chance.random())
 
 
@@ -91,6 +106,8 @@ class Answer:
     """What comes back of a command: the first answer counts. `then` is called with it before the next frame is looked at."""
 
     def __init__(self, then: Callable[[Map], None] | None = None) -> None:
+        self.copies = 0
+        """How often the command went out."""
         self.frame: Map | None = None
         self.came = trio.Event()
         self._then = then
@@ -123,12 +140,15 @@ class Visit:
         self._replies: dict[int, Callable[[Map], None]] = {}
         self._open: list[Attempt] = []
         """Those without an answer."""
+        self._greeted = False
+        self._nursery: trio.Nursery
         name = device.chance.choice(sorted(world.workers))
         self._wire = device.wire = Wire(world.workers[name], self._heard)
 
     async def run(self) -> None:
         """Until it ends."""
-        async with trio.open_nursery() as nursery:
+        async with trio.open_nursery() as self._nursery:
+            nursery = self._nursery
             nursery.start_soon(self._work, nursery)
             await self._wire.ended.wait()
             nursery.cancel_scope.cancel()
@@ -147,6 +167,7 @@ class Visit:
         answer = await self._ask("hello", {"token": f"{device.tenant}:{device.user}", **({"resume": resume} if resume else {})}, greeted)
         if answer is None or "e" in answer:
             return self._wire.drop()
+        self._greeted = True
         for room, lane in device.lanes.items():
             if room not in device.last and not lane.over:
                 nursery.start_soon(self._watch, room, nursery)
@@ -226,6 +247,18 @@ class Visit:
                     nursery.start_soon(self._sent, room, lane, message, attempt)
             await trio.sleep(self._device.chance.random() * 0.3)
 
+    def blurt(self, room: str) -> None:
+        """Say some things within a moment, each once, whatever comes of it."""
+        if self._greeted and not self._wire.closed:
+            for number in range(WORDS):
+                self._nursery.start_soon(self._blurted, room, f"{self._device.process} is not done in {room}: {number}")
+
+    async def _blurted(self, room: str, text: str) -> None:
+        await trio.sleep(self._device.chance.random() * WORDS_WITHIN_S)
+        if not self._device.lanes[room].over:
+            id = self._device.new_id()
+            await self._answer(self._attempt("act", room, id, text, "message.send", {"c": room, "id": id, "text": text}))
+
     def _say(self, room: str, message: tuple[str, str], after: str) -> "Attempt":
         id, text = message
         return self._attempt("send", room, id, text, "message.send", {"c": room, "id": id, "text": text, **({"after": after} if after else {})})
@@ -246,6 +279,9 @@ class Visit:
             if lane.acting is None and lane.acts_left:
                 lane.acting = lane.acts.next(self._device.new_id())
                 lane.acts_left -= lane.acting is not None
+                if lane.acting is not None and lane.acting.command == "member.remove":
+                    self._device.companions[lane.acting.p["user"]].last_words(room)
+                    await self._device.upheaval()
             if lane.acting is not None:
                 act = lane.acting
                 answer = await self._answer(self._attempt("act", room, act.id, act.text, act.command, act.p))
@@ -272,7 +308,10 @@ class Visit:
     def _attempt(self, op: Op, room: str, id: str, text: str, m: str, p: Map) -> "Attempt":
         """Say it, and note that."""
         attempt = Attempt(op, room, id, digest(text), self._command(m, p))
-        self._note(room, op, "invoke", id, attempt.sha)
+        for copy in range(attempt.answer.copies):
+            self._note(room, op, "invoke", id, attempt.sha)
+            if copy:
+                self._note(room, op, "info", id, attempt.sha)  # one answer counts: what comes of the other copy is not known
         self._open.append(attempt)
         return attempt
 
@@ -288,7 +327,7 @@ class Visit:
         frame = answer.frame
         assert frame is not None
         if "r" in frame:
-            self._note(room, op, "ok", id, sha, frame["r"].get("seq", NOT_TOLD))
+            self._note(room, op, "ok", id, sha, frame["r"].get("seq", NOT_TOLD), frame["r"].get("duplicate", False))
         else:
             self._note(room, op, "info" if frame["e"]["code"] in ("timeout", "internal") or strange else "fail", id, sha)
             await trio.sleep(frame["e"].get("retry_after_ms", 500) / 1000)
@@ -304,15 +343,16 @@ class Visit:
     def _command(self, m: str, p: Map, then: Callable[[Map], None] | None = None) -> "Answer":
         """Say it; now and then twice, as a network may bring it."""
         answer = Answer(then)
-        for _ in range(2 if m != "hello" and self._device.chance.random() < self._device.twice else 1):
+        answer.copies = 2 if m != "hello" and self._device.chance.random() < self._device.twice else 1
+        for _ in range(answer.copies):
             self._i += 1
             self._replies[self._i] = answer.take
             self._wire.say(self._i, m, p)
         return answer
 
-    def _note(self, room: str, op: Op, outcome: Outcome, id: str, sha: str, seq: int = 0) -> None:
+    def _note(self, room: str, op: Op, outcome: Outcome, id: str, sha: str, seq: int = 0, repeat: bool = False) -> None:
         _, epoch = self._device.last.get(room, (0, 0))
-        self._history.note(self._device, room, op, outcome, id, sha, epoch, seq)
+        self._history.note(self._device, room, op, outcome, id, sha, epoch, seq, repeat)
 
 
 def to_entry(push: Map) -> Entry:

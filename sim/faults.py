@@ -10,6 +10,7 @@ from storage.ports.errors import OutcomeUnknown, StorageAway
 
 FAULTS = {
     "crash": "a worker is gone at any step of any of its tasks, and comes back a moment later, or another in its place",
+    "move": "conversations go from living workers to others, also while appends are on their way",
     "cut": "the links of a worker to its siblings break for a while",
     "half_open": "a connection stands and brings nothing any more: in one direction or both",
     "delay": "the log and the documents take their time, and requests overtake each other",

@@ -10,7 +10,8 @@ An attempt that ends in none of them is unknown too. The rules:
 
     S1  whatever was acknowledged is in the log, at that seq, with that content     S7  one sender's messages stay in the order sent
     S2  an id is in a conversation once                                             S8  nothing that nobody sent; another epoch is announced
-    S3  seq is 1, 2, 3... without a hole                                            S9  what was refused each time is not in the log
+    S3  seq is 1, 2, 3... without a hole                                            S9  what was refused each time is not in the log, and nothing
+                                                                                        that is answered as the repeat of it
     S4  what was delivered at a seq is what the log has there                       S10 no tenant is given what is another's, nobody what is
     S5  deliveries go on where they stopped, without a hole                             said when they are out, and nobody says it then
     S6  acknowledged before another began: the earlier seq                          S11 what is gone was deleted, what was deleted is gone; acts
@@ -58,6 +59,8 @@ class Event:
     sha: str = ""
     epoch: int = 0
     seq: int = 0
+    repeat: bool = False
+    """Of an acknowledgement: it says that an earlier attempt had taken effect."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +104,7 @@ def violations(events: Iterable[Event], log: Log, counted: Mapping[str, int] | N
     """
     ordered = sorted(events, key=lambda event: event.t)
     checks = (_acknowledged, _each_id_once, _dense, _delivered_as_logged, _contiguous, _real_time_order, _sender_order, _nothing_of_nobody,
-              _epochs_announced, _refused_stays_out, _tenants_apart, _outside, _gone_by_somebody, _about_something, _marks_rise)
+              _epochs_announced, _refused_stays_out, _refused_did_nothing, _tenants_apart, _outside, _gone_by_somebody, _about_something, _marks_rise)
     found = [sentence for check in checks for sentence in check(ordered, log)]
     return found + list(_counted(counted or {}, log))
 
@@ -231,6 +234,18 @@ def _refused_stays_out(events: Sequence[Event], log: Log) -> Iterator[str]:
     for send, counted in attempts.items():
         if counted["invoke"] == counted["fail"] and send in places:
             yield f"S9: {send[1]} was refused each time it was sent to {send[0]}, and is there at seq {places[send].seq}"
+
+
+def _refused_did_nothing(events: Sequence[Event], log: Log) -> Iterator[str]:
+    """Whoever is told that an earlier attempt took effect has made one that was not refused, besides the one that is answered."""
+    attempts: dict[Send, Counter[str]] = defaultdict(Counter)
+    for event in events:
+        if event.op not in DONE:
+            continue
+        before = attempts[event.conversation, event.id]
+        if event.type == "ok" and event.repeat and before["invoke"] - before["fail"] < 2:
+            yield f"S9: {event.process} was refused each time it sent {event.id} to {event.conversation}, and is told that it had taken effect"
+        before[event.type] += 1
 
 
 def _tenants_apart(events: Sequence[Event], log: Log) -> Iterator[str]:

@@ -70,10 +70,11 @@ class Ring(NamedTuple):
     """Partitions over workers, evenly."""
 
     members: tuple[str, ...]
+    turned: int = 0
 
     def owner(self, partition: int) -> str:
         """Whose it is."""
-        return self.members[partition % len(self.members)]
+        return self.members[(partition + self.turned) % len(self.members)]
 
 
 class Links:
@@ -146,6 +147,7 @@ class World:
         self.boots = self.numbers = 0
         self.cut_off: set[str] = set()
         """Workers that live and cannot be reached by the others."""
+        self._turned, self._assigning = 0, trio.Lock()
         self.nursery: trio.Nursery
 
     async def start(self, name: str) -> None:
@@ -184,15 +186,21 @@ class World:
             worker.nature.clock.wrong_ms = 0
 
     async def reassign(self) -> None:
-        """Partitions over those who live; again until storage lets it be done to the end."""
-        ring = Ring(tuple(sorted(self.workers)))
-        for worker in list(self.workers.values()):
-            for _ in range(200):
-                try:
-                    await worker.assembly.take_ring(ring)
-                    break
-                except Exception:  # noqa: BLE001 - whatever storage brings: the program, too, tries again
-                    await trio.sleep(0.1)
+        """Partitions over those who live; again until storage lets it be done to the end. One after the other, as the program does it."""
+        async with self._assigning:
+            ring = Ring(tuple(sorted(self.workers)), self._turned)
+            for worker in list(self.workers.values()):
+                for _ in range(200):
+                    try:
+                        await worker.assembly.take_ring(ring)
+                        break
+                    except Exception:  # noqa: BLE001 - whatever storage brings: the program, too, tries again
+                        await trio.sleep(0.1)
+
+    async def turn(self) -> None:
+        """Every partition is another worker's now, and nobody has died."""
+        self._turned += 1
+        await self.reassign()
 
     async def user(self, tenant: str, name: str) -> None:
         """Make somebody."""

@@ -135,6 +135,17 @@ def changes_epoch_in_silence(events: list[Event], log: list[Entry]) -> None:
     events.append(replace(given(60, "bob", 6), epoch=2))
 
 
+def refuses_what_takes_effect(events: list[Event], log: list[Entry]) -> None:
+    """An unknown outcome is told as a refusal: the next attempt is told that it was there already."""
+    events[:] = [replace(event, repeat=True) if (event.id, event.type, event.op) == ("b3", "ok", "send") else event for event in events]
+
+
+def test_the_repeat_of_what_is_unknown_may_have_taken_effect() -> None:
+    events, log = good()
+    events[:] = [replace(event, repeat=True) if (event.id, event.type, event.op) == ("a2", "ok", "send") else event for event in events]
+    assert violations(events, log) == []
+
+
 def appends_what_was_refused(events: list[Event], log: list[Entry]) -> None:
     log.append(logged(6, "b2", "bob"))
 
@@ -144,6 +155,7 @@ PLANTED: list[tuple[str, Callable[[list[Event], list[Entry]], None]]] = [
     ("S4", delivers_what_the_log_has_not), ("S5", resumes_off_by_one), ("S5", delivers_twice), ("S5", delivers_before_any_join),
     ("S6", orders_by_clock), ("S7", overtakes_its_own_sender), ("S8", has_what_nobody_sent), ("S8", changes_the_sender),
     ("S8", changes_epoch_in_silence), ("S9", appends_what_was_refused),
+    ("S9", refuses_what_takes_effect),
 ]
 
 

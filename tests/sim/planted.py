@@ -6,7 +6,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from actors import record, storing
+from actors import record, room, storing
+from actors.desk import NOT_NOW
 from actors.fanout import Fanout
 from actors.keys import Key
 from actors.room import Room
@@ -17,9 +18,11 @@ from services.conversations import members
 from services.deciding import Fold, Outcome
 from services.history import History
 from services.kinds import Touched
+from services.messages import fold
 from sim.play import TENANTS
 from storage.memory.log import MemoryLog
 from storage.memory.store import Store
+from storage.ports.errors import OutcomeUnknown
 
 Patch = pytest.MonkeyPatch
 Plant = Callable[[Patch], None]
@@ -225,6 +228,35 @@ def read_marks_fall(patch: Patch) -> None:
     patch.setattr(Room, "emit", falling)
 
 
+def a_waking_room_leaves_out_the_tail(patch: Patch) -> None:
+    patch.setattr("actors.room.catch_up", lambda tails, partition, key, fold, applied: None)
+
+
+def rights_are_checked_early_alone(patch: Patch) -> None:
+    """Who was let in when it was checked is let in."""
+    deciding, allowed = False, fold.allowed
+
+    def change(one: Fold, entry: Any, place: Any, apply: Any) -> Outcome:
+        nonlocal deciding
+        deciding = True
+        try:
+            return apply(one, entry, place)
+        finally:
+            deciding = False
+
+    deciding_otherwise(patch, change)
+    patch.setattr(fold, "allowed", lambda *asked: "" if deciding else allowed(*asked))
+
+
+def bodies_of_deleted_messages_stay(patch: Patch) -> None:
+    amended = storing.amended
+    patch.setattr(storing, "amended", lambda steps, known: (amended(steps, known)[0], []))
+
+
+def an_unknown_outcome_is_told_as_a_refusal(patch: Patch) -> None:
+    patch.setitem(room._SAID, OutcomeUnknown, NOT_NOW)
+
+
 def _with(struct: Any, **fields: Any) -> Any:
     return msgspec.structs.replace(struct, **fields)
 
@@ -235,5 +267,6 @@ PLANTED: tuple[Plant, ...] = (
     storing_passes_over_what_is_not_decided, resuming_is_off_by_one, what_was_passed_on_is_passed_on_again, the_other_tenant_is_told_too,
     what_is_refused_takes_a_seq, the_message_before_is_not_waited_for,
     the_latest_seq_is_answered, it_is_answered_before_it_is_durable, every_entry_counts_as_a_message,
-    who_is_out_goes_on_reading, an_entry_is_read_twice, read_marks_fall,
+    who_is_out_goes_on_reading, an_entry_is_read_twice, read_marks_fall, a_waking_room_leaves_out_the_tail, rights_are_checked_early_alone,
+    bodies_of_deleted_messages_stay, an_unknown_outcome_is_told_as_a_refusal,
 )
