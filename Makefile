@@ -11,7 +11,7 @@ ACCELERATOR := .venv/.accelerator
 SHARED_JOURNEYS := tests/journeys/test_node.py tests/journeys/test_curl.py
 NODE := tests/journeys/node_modules/.package-lock.json
 
-.PHONY: help setup run test test-accelerated accelerator check format generated docs-page cluster cluster-test cluster-kills cluster-test-short cluster-status cluster-stop cluster-logs bench bench-full bench-show bench-build bench-peers lock clean model soak
+.PHONY: help setup run test test-accelerated accelerator check format generated docs-page cluster cluster-test cluster-kills cluster-test-short cluster-upgrade-test cluster-status cluster-stop cluster-logs bench bench-full bench-show bench-build bench-peers lock clean model soak
 
 help: ## what there is to type
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -54,9 +54,13 @@ cluster-test: setup ## contracts, journeys and faults against real engines, thre
 cluster-kills: setup ## ten SIGKILLs and five SIGSTOPs in a cluster under load, some four minutes: a part of CI
 	CLUSTER_KILLS=10 CLUSTER_STOPS=5 CLUSTER_PAUSE_S=3 $(BIN)/python -m pytest -s tests/faults/test_cluster.py
 
-cluster-test-short: setup ## each fault once, and the journeys that take a set-up as it is
+cluster-upgrade-test: setup ## a rolling upgrade from the previous release to one that knows a rule more, while clients chat
+	$(BIN)/python -m pytest -s tests/faults/test_upgrade.py
+
+cluster-test-short: setup ## each fault once, each engine away once, and the journeys that take a set-up as it is: some five minutes
 	JOURNEYS_ON=cluster $(BIN)/python -m pytest $(SHARED_JOURNEYS)
 	CLUSTER_PAUSE_S=3 $(BIN)/python -m pytest -s tests/faults/test_cluster.py
+	$(BIN)/python -m pytest tests/faults/test_stores_away.py tests/faults/test_kafka_away.py
 
 accelerator: $(ACCELERATOR) ## the innermost loops compiled with cc, into .venv; never needed
 

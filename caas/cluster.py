@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from pathlib import Path
 
 import trio
 from confluent_kafka import KafkaException
@@ -10,6 +9,7 @@ from pymongo.errors import PyMongoError
 
 from caas.assembly import World
 from caas.config import Config
+from caas.engines import kafka_properties, mongo_uri, redis_url
 from services.catalogue import KINDS
 from storage.cluster import sharing
 from storage.cluster.backend import ClusterBackend, Engines, Node, open_cluster
@@ -28,21 +28,8 @@ from storage.ports.errors import StorageAway
 
 def engines_of(config: Config) -> Engines:
     """Where the engines are. Raises Unfit."""
-    properties = properties_of(config.kafka_properties)
-    kafka = Kafka(config.kafka, config.setup, replicas=config.kafka_replicas, create=config.kafka_create_topics, properties=properties)
-    return Engines(kafka, config.mongo, config.redis, config.setup)
-
-
-def properties_of(path: str) -> dict[str, str]:
-    """Further settings of librdkafka, from a file. Raises Unfit."""
-    if not path:
-        return {}
-    try:
-        lines = [line.strip() for line in Path(path).read_text().splitlines()]
-    except OSError as error:
-        raise Unfit(f"CAAS_KAFKA_PROPERTIES={path}: it cannot be read: {error.strerror}") from error
-    pairs = [line.partition("=") for line in lines if line and not line.startswith("#")]
-    return {name.strip(): value.strip() for name, _, value in pairs}
+    kafka = Kafka(config.kafka, config.setup, replicas=config.kafka_replicas, create=config.kafka_create_topics, properties=kafka_properties(config))
+    return Engines(kafka, mongo_uri(config), redis_url(config), config.setup)
 
 
 def nodes_at_work(config: Config) -> list[str]:
@@ -64,7 +51,7 @@ async def open_configured(config: Config, world: World, setup: str, *, serves: b
 @asynccontextmanager
 async def open_configured_documents(config: Config) -> AsyncIterator[ClusterDocuments]:
     """Its documents, while nodes run or not. Raises Unfit (also where a set-up was moved away), StorageAway."""
-    async with open_mongo(config.mongo, config.setup) as mongo, trio.open_nursery() as nursery:
+    async with open_mongo(mongo_uri(config), config.setup) as mongo, trio.open_nursery() as nursery:
         documents = ClusterDocuments(mongo)
         nursery.start_soon(documents.run)
         if await read_settings(documents) is None:

@@ -1,6 +1,6 @@
 """Every check, in the order in which they are made. `docs/doctor.md` has the same list, and a test holds the two together."""
 
-from caas.checks import database, disk, network, node, program
+from caas.checks import database, disk, engines, network, node, program
 from caas.checks.model import Check
 
 CHECKS = (
@@ -21,6 +21,10 @@ CHECKS = (
     Check("partitions", "Their number is the one that the set-up was made with", database.partitions),
     Check("master key", "It is there, for its owner alone, and opens what is stored", database.master_key),
     Check("clock", "It is set, and not before the newest entry", database.clock),
+    Check("kafka", "The brokers let us in, by TLS and with a user where these are asked for, and are as many as the log needs", engines.kafka),
+    Check("mongodb", "It lets us in, and is a replica set that keeps what it has acknowledged", engines.mongodb),
+    Check("redis", "It lets us in", engines.redis),
+    Check("registry", "Where a schema registry is named, it answers", engines.registry),
     Check("port", "It is free, or a server has it that says it is ready", network.port),
     Check("tls", "The certificate can be read, belongs to its key, and does not run out within 14 days", network.tls),
     Check("files", "A worker may open enough of them: each connection is one", network.files),

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer
 from confluent_kafka.admin import AdminClient
 
+from storage.cluster.explaining import explained, mend
 from storage.ports.errors import OutcomeUnknown, StorageAway, StorageError, Unwritable
 
 _SAY_EVERY_S = 10.0
@@ -109,6 +110,19 @@ class Kafka(NamedTuple):
             "socket.timeout.ms": STILL_MS,
             "log.connection.close": False, "error_cb": _say,
         }
+
+
+def see_brokers(kafka: Kafka) -> int:
+    """How many brokers there are. Raises StorageAway with what they, or the way to them, said. Blocks."""
+    said: list[str] = []
+    settings: dict[str, Any] = {**kafka._common(), "log_level": 0, "error_cb": lambda error: said.append(error.str())}
+    asking = AdminClient(settings)
+    try:
+        return len(asking.list_topics(timeout=ANSWER_S).brokers)
+    except KafkaException as error:
+        asking.poll(0.1)
+        telling = [each for each in said if mend(each)] or said or [error.args[0].str()]
+        raise StorageAway(f"Kafka at {kafka.bootstrap} cannot be reached: {explained(telling[0])}") from error
 
 
 def acquaint(client: Producer | Consumer, topic: str) -> None:

@@ -13,6 +13,7 @@ from pymongo.errors import (
     ServerSelectionTimeoutError,
 )
 
+from storage.cluster.explaining import explained
 from storage.ports.errors import OutcomeUnknown, StorageAway, StorageError, StorageFull, Unwritable
 
 DUPLICATE = 11000
@@ -65,4 +66,4 @@ def _codes(error: Exception) -> set[int]:
 def _told(error: Exception) -> str:
     """Without the driver's long description of the topology."""
     text = str(error).split(", Timeout:", 1)[0]
-    return f"{type(error).__name__}: {text[:300]}" if isinstance(error, PyMongoError) else repr(error)
+    return explained(f"{type(error).__name__}: {text[:300]}") if isinstance(error, PyMongoError) else repr(error)

@@ -3,6 +3,7 @@
 Nothing in Redis is the only copy of anything, so it needs no care of its own: when it forgets, its users begin anew.
 """
 
+import logging
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
@@ -16,10 +17,13 @@ from redis.exceptions import RedisError
 from redis.retry import Retry
 
 from storage.cluster.breaker import Breaker
+from storage.cluster.explaining import explained
 from storage.cluster.gathering import Gathering
 from storage.failing import Unfit
 from storage.giving_way import GivingWay
 from storage.ports.errors import StorageAway, StorageError
+
+_log = logging.getLogger("storage.cluster")
 
 ANSWER_S, CONNECT_S = 0.5, 0.5
 """Deadlines of a trip. Counts are asked for on the way of a command, so they are short."""
@@ -102,8 +106,8 @@ class Redis:
                     self._put(pipeline, call)
                 answers = pipeline.execute(raise_on_error=False)
         except (RedisError, OSError) as error:
-            return StorageAway(f"Redis cannot be reached: {error}")
-        return [StorageAway(f"Redis refuses: {answer}") if isinstance(answer, Exception) else answer for answer in answers]
+            return StorageAway(explained(f"Redis cannot be reached: {error}"))
+        return [StorageAway(explained(f"Redis refuses: {answer}")) if isinstance(answer, Exception) else answer for answer in answers]
 
     def _put(self, pipeline: Any, call: Call) -> None:
         if call.script is None:
@@ -128,6 +132,14 @@ def make_client(url: str) -> "driver.Redis":
     return driver.Redis(connection_pool=driver.ConnectionPool(kind, max_connections=_LANES + 1, **{**given, **ours}))
 
 
+async def _greet(redis: Redis) -> None:
+    """Nothing waits for Redis; but that it cannot be reached is told when somebody looks, and not only where limits are found to be local."""
+    try:
+        await redis.ask(Call("PING"))
+    except StorageAway as away:
+        _log.error("%s. Until it can be, limits are this worker's own, and presence is unknown", away)
+
+
 @asynccontextmanager
 async def open_redis(url: str) -> AsyncIterator[Redis]:
     """The way to a Redis, whether it is there or not. Raises Unfit for an address that cannot be."""
@@ -138,6 +150,7 @@ async def open_redis(url: str) -> AsyncIterator[Redis]:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(redis.run)
             nursery.start_soon(giving_way.run)
+            await _greet(redis)
             yield redis
             nursery.cancel_scope.cancel()
     finally:

@@ -80,9 +80,9 @@ class Registry:
             both = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
             self._headers["Authorization"] = f"Basic {base64.b64encode(both.encode()).decode()}"
 
-    def ask(self, method: str, path: str, body: dict[str, Any]) -> tuple[int, dict[str, Any]]:
+    def ask(self, method: str, path: str, body: dict[str, Any] | None) -> tuple[int, dict[str, Any]]:
         """The status, and what was said. Raises StorageAway."""
-        request = urllib.request.Request(f"{self._base}{path}", json.dumps(body).encode(), self._headers, method=method)  # noqa: S310 - checked above
+        request = urllib.request.Request(f"{self._base}{path}", None if body is None else json.dumps(body).encode(), self._headers, method=method)  # noqa: S310 - checked above
         try:
             with urllib.request.urlopen(request, timeout=ANSWER_S) as answer:  # noqa: S310
                 return answer.status, _read(answer.read())

@@ -16,7 +16,7 @@ from confluent_kafka.admin._resource import ResourceType
 from confluent_kafka.cimpl import NewTopic
 
 from storage.cluster.features import Features, finalized
-from storage.cluster.kafka import ANSWER_S, RECORD_BYTES, Kafka
+from storage.cluster.kafka import ANSWER_S, RECORD_BYTES, Kafka, see_brokers
 from storage.failing import Unfit
 from storage.ports.errors import StorageAway
 
@@ -58,6 +58,7 @@ def in_sync(kafka: Kafka) -> int:
 
 async def prepare(kafka: Kafka, partitions: int, generation: int) -> None:
     """Make the topics where they are missing, and look at all that must hold. Raises Unfit with what to set, StorageAway."""
+    await _ask(see_brokers, kafka)
     admin = kafka.admin()
     for topic in topics_of(kafka, partitions, generation):
         await _prepare(admin, kafka, topic)

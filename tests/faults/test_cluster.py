@@ -18,6 +18,7 @@ import pytest
 import trio
 
 from deploy.local.cluster import Cluster, Shape, made
+from deploy.local.engines import Missing
 from tests.checker.history import Event
 from tests.engines.needing import needing
 from tests.faults.load import Client, History, ask, new_id, read_log
@@ -66,12 +67,25 @@ async def enter(cluster: Cluster, seed: int, nursery: trio.Nursery) -> Stage:
     await ask(cluster.url, tokens[USERS[0]], [
         ("conversation.create", {"id": room, "type": "group", "members": list(USERS), "op": new_id(random.Random(f"{seed} {room}"))})
         for room in ROOMS])
+    for address in cluster.nodes.addresses:
+        await knows(f"http://{address}", tokens[USERS[0]])
     history = History()
     clients = [Client(cluster.url, user, tokens[user], ROOMS, history, seed + number, pace_s=0.3, longest_wait_s=2.0)
                for number, user in enumerate(USERS)]
     for client in clients:
         nursery.start_soon(client.run)
     return Stage(Behind(cluster), clients, history, tokens[USERS[0]])  # type: ignore[arg-type]
+
+
+async def knows(base: str, own: str) -> None:
+    """Until a node knows the rooms: another made them, and it hears of that some milliseconds later."""
+    with trio.fail_after(BACK_WITHIN_S):
+        while True:
+            try:
+                await ask(base, own, [("conversation.get", {"c": room}) for room in ROOMS])
+                return
+            except* AssertionError:
+                await trio.sleep(0.05)
 
 
 async def kill(cluster: Cluster, name: str) -> None:
@@ -90,9 +104,8 @@ async def pause(cluster: Cluster, name: str) -> None:
 
 
 async def cut(cluster: Cluster, name: str) -> None:
-    """Off the network for some time."""
-    with needing():
-        cluster.member(name).cut()
+    """Off the network for some time. Raises Missing where that cannot be made."""
+    cluster.member(name).cut()
     await trio.sleep(PAUSE_S)
     cluster.member(name).heal()
 
@@ -139,13 +152,20 @@ def faults(chance: random.Random) -> list[Fault]:
 async def test_whatever_dies_or_stands_still_nothing_is_lost_doubled_or_reordered(tmp_path: Path) -> None:
     seed = int(os.environ.get("CAAS_SEED", random.randrange(10**6)))
     chance = random.Random(seed)
+    left_out: list[str] = []
     print(f"seed {seed}")
     async with open_cluster(tmp_path, seed) as (cluster, stage):
         for name, fault, choose in faults(chance):
             await trio.sleep(chance.uniform(0.1, 1.0))
             victim = await trio.to_thread.run_sync(choose, cluster, chance)
             seen, since = len(stage.history.events), trio.current_time()
-            await fault(cluster, victim)
+            try:
+                await fault(cluster, victim)
+            except Missing as missing:
+                if "CI" in os.environ:
+                    raise
+                left_out.append(f"{name}: {missing}")
+                continue
             hurt_s = trio.current_time() - since
             back_s = await stage.all_are_back(trio.current_time(), BACK_WITHIN_S)
             acknowledged, anybody_s, worst_s = pauses(stage.history.events[seen:])
@@ -159,6 +179,8 @@ async def test_whatever_dies_or_stands_still_nothing_is_lost_doubled_or_reordere
         print(f"{KILLS} kills, {STOPS} stops, " if KILLS + STOPS else "", end="")
         print(f"{stage.acknowledged()} sends and {stage.acknowledged('act')} other acts acknowledged; "
               f"{sum(client.connections for client in stage.clients)} connections")
+    if left_out:
+        pytest.skip(f"all else was made and held, but NOT {'; '.join(left_out)}")
 
 
 def pauses(events: Sequence[Event]) -> tuple[int, float, float]:
