@@ -11,7 +11,7 @@ ACCELERATOR := .venv/.accelerator
 SHARED_JOURNEYS := tests/journeys/test_node.py tests/journeys/test_curl.py
 NODE := tests/journeys/node_modules/.package-lock.json
 
-.PHONY: help setup run test test-accelerated accelerator check format generated docs-page cluster cluster-test cluster-kills cluster-test-short cluster-upgrade-test cluster-status cluster-stop cluster-logs bench bench-full bench-show bench-build bench-peers lock clean model soak
+.PHONY: help setup run test test-accelerated accelerator check format generated docs-page cluster cluster-test cluster-kills cluster-test-short cluster-upgrade-test cluster-status cluster-stop cluster-logs bench bench-full bench-show bench-cluster bench-build bench-peers lock clean model soak
 
 help: ## what there is to type
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -93,6 +93,9 @@ bench-full: $(STAMP) bench-build ## all of it, for an hour or two; a report in b
 
 bench-show: $(STAMP) bench-build ## ours alone, the figures of the README
 	$(BIN)/python -m bench.show
+
+bench-cluster: $(STAMP) bench-build ## three nodes on real engines: between nodes, by number of nodes, and what is not listened to; three minutes
+	$(BIN)/python -m bench.cluster
 
 bench-build: $(STAMP) ## the load generator and the C loop, compiled with cc
 	$(BIN)/python -m bench.build

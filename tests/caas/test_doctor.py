@@ -192,6 +192,14 @@ def from_now(**span: float) -> datetime:
     return datetime.now(UTC) + timedelta(**span)
 
 
+NOBODY = "127.0.0.1:1"
+
+
+def clustered(ground: Ground, **values: Any) -> Ground:
+    """A node of a cluster; what secured engines say is in tests/engines/test_secured.py."""
+    return configured(ground, backend="cluster", **values)
+
+
 BROKEN: list[Broken] = [
     ("python", "bad", "3.10.12", lambda ground: told(ground, python=(3, 10, 12))),
     ("packages", "bad", "trio is missing", missing_package),
@@ -232,6 +240,12 @@ BROKEN: list[Broken] = [
     ("clock", "bad", "never set", lambda ground: told(ground, now_ms=1_000)),
     ("clock", "bad", "60 s behind the newest entry", lambda ground: told(ground, now_ms=newest_ms(ground) - 60_000)),
     ("clock", "bad", "cannot be read", lambda ground: sql(ground, "UPDATE log SET data = x'00010203040506070809' WHERE place = 2")),
+    ("kafka", "bad", "Connection refused", lambda ground: clustered(ground, kafka=NOBODY)),
+    ("kafka", "bad", "go together", lambda ground: clustered(ground, kafka_user="caas")),
+    ("mongodb", "bad", "Connection refused", lambda ground: clustered(ground, mongo=f"mongodb://{NOBODY}/?replicaSet=caas")),
+    ("mongodb", "bad", "is no address", lambda ground: clustered(ground, mongo=NOBODY)),
+    ("redis", "bad", "Connection refused", lambda ground: clustered(ground, redis=f"redis://{NOBODY}/0")),
+    ("registry", "bad", "Connection refused", lambda ground: clustered(ground, registry=f"http://{NOBODY}")),
     ("tls", "bad", "runs out", lambda ground: certificate(ground, not_after=from_now(days=13))),
     ("tls", "bad", "runs out", lambda ground: certificate(ground, not_before=from_now(days=-9), not_after=from_now(days=-1))),
     ("tls", "bad", "not valid before", lambda ground: certificate(ground, not_before=from_now(days=2), not_after=from_now(days=90))),

@@ -130,7 +130,7 @@ async def test_topics_are_made_and_looked_at(kafka: Kafka) -> None:
 
 
 async def test_no_kafka_at_all_is_storage_away() -> None:
-    with pytest.raises(StorageAway, match=r"127\.0\.0\.1:1 does not answer"):
+    with pytest.raises(StorageAway, match=r"127\.0\.0\.1:1 cannot be reached: .*Connection refused.*is it started"):
         await prepare(Names("127.0.0.1:1", fresh(), replicas=1), 4, 1)
 
 
