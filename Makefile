@@ -103,8 +103,8 @@ bench-build: $(STAMP) ## the load generator and the C loop, compiled with cc
 bench-peers: $(STAMP) ## others' servers to compare with, as far as npm, pip and Go are here
 	$(BIN)/python -m bench.peers.install
 
-soak: $(STAMP) ## kills, stops and simulated seeds for MINUTES (60), and a report of what was lost: nothing
-	nice $(BIN)/python -m tests.faults.soak $(or $(MINUTES),60)
+soak: $(STAMP) ## kills, stops, full and failing disks, flipped bits, fuzzing, simulated seeds for MINUTES (60); the report is data/soak.md
+	nice $(BIN)/python -m tests.soak $(or $(MINUTES),60)
 
 model: $(STAMP) ## check the model of the log to the end with spin: hours; the test runs a minute of it
 	$(BIN)/python -m scripts.check_model

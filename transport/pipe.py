@@ -172,7 +172,7 @@ def parsed(body: memoryview) -> list[Any]:
     """One frame's array. Raises Broken."""
     try:
         parts = _decode(body)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise Broken(str(error)) from error
     if not isinstance(parts, list) or not parts:
         raise Broken("not an array")

@@ -77,7 +77,7 @@ def decode_entry(data: bytes) -> Entry:
     end = 9 + int.from_bytes(data[5:9], "big")
     try:
         return Entry(*_decode(data[9:end]), data[end:])
-    except (msgspec.DecodeError, msgspec.ValidationError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise Damaged(f"what stands in front of the body cannot be read: {error}") from error
 
 

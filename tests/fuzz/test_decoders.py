@@ -1,5 +1,6 @@
 """Whatever bytes come, each decoder gives a value or its own error, and never anything else; frames that are damaged are never taken for whole."""
 
+import os
 import struct
 from contextlib import suppress
 
@@ -17,7 +18,7 @@ from storage.ports.entry import Entry, Place, decode_entry, encode_entry, intact
 from storage.ports.errors import Damaged
 from transport.websocket import handshake
 
-MANY = settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+MANY = settings(max_examples=int(os.environ.get("CAAS_EXAMPLES", "400")), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 PACKED = msgspec.msgpack.Encoder().encode
 PARTS = parts_of(KINDS)
 
