@@ -25,7 +25,7 @@ class Result:
     def __init__(self, run: "subprocess.CompletedProcess[str]") -> None:
         found = re.search(r"number_of_executed_units:\s*(\d+)", run.stderr)
         self.tried = int(found[1]) if found else 0
-        self.broken = "" if not run.returncode and self.tried else (run.stdout + run.stderr)[-4_000:]
+        self.broken = "" if not run.returncode and self.tried else run.stdout[-2_000:] + run.stderr[-2_000:]
 
 
 def guided(target: str, seconds: int, seed: int, folder: Path) -> Result:

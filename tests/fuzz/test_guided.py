@@ -9,7 +9,7 @@ from tests.fuzz.corpus import golden, kept
 from tests.fuzz.guided import NAMES, guided
 from tests.fuzz.targets import TARGETS
 
-SECONDS = 4
+SECONDS = 2
 needs_atheris = pytest.mark.skipif(importlib.util.find_spec("atheris") is None, reason="NOT TESTED: atheris is not to be had for this Python")
 
 

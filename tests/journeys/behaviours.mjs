@@ -1,10 +1,10 @@
 // Plays the cases of protocol/vectors/behaviours against the client of the page: its clock, chance, socket and tokens are in our hands.
 //
-//   node behaviours.mjs <folder with the page's modules> <folder with the cases>
+//   node behaviours.mjs <folder with the page's modules> <folder with the cases> [<files of cases>...]
 import { readFileSync } from "node:fs";
 import { pathToFileURL } from "node:url";
 
-const [modules, cases] = process.argv.slice(2);
+const [modules, cases, ...files] = process.argv.slice(2);
 const START_MS = 1_700_000_000_000;
 const BY_ITSELF = new Set(["message.list", "conversation.list", "member.list", "user.blocks", "presence.watch"]); // what the page asks for unbidden
 
@@ -137,6 +137,7 @@ const VERBS = {
   },
   reply: (run, wanted, { r, e }) => run.answer(wanted, e ? { e } : { r }),
   push: (run, frames) => run.receive(frames),
+  raw: (run, { json }) => run.dialled.onmessage({ data: json }),
   do(run, { m, p = {} }, { as }) {
     const { c, ...fields } = p;
     const { client } = run;
@@ -252,7 +253,7 @@ const ELSEWISE = {
 };
 
 const outcome = { passed: 0, failed: {}, elsewise: [] };
-for (const file of ["connecting", "list", "sending", "resuming", "status", "typing"]) {
+for (const file of files.length ? files : ["connecting", "list", "sending", "resuming", "status", "typing"]) {
   for (const one of JSON.parse(readFileSync(`${cases}/${file}.json`, "utf8"))) {
     const name = `${file}: ${one.name}`;
     try {

@@ -2,6 +2,7 @@
 //
 // States: disconnected, connecting, connected, reconnecting, auth_failed. Close codes from 4500 on mean: do not come back.
 import { Calls, sizeOf, tooLarge } from "./calls.js";
+import { heard } from "./heard.js";
 
 const FIRST_MS = 250; // the first wait before coming back; doubled each time, and a random part of it is waited
 const LAST_MS = 30_000;
@@ -120,8 +121,8 @@ export class Connection {
 
   #read(data) {
     this.#listen();
-    const frames = parsed(data);
-    if (frames.every((frame) => frame && typeof frame === "object")) frames.forEach((frame) => this.#take(frame));
+    const frames = heard(data);
+    if (frames) frames.forEach((frame) => this.#take(frame));
     else this.#closed(1006); // the other end is broken
   }
 
@@ -163,13 +164,5 @@ export class Connection {
   #to(state) {
     this.state = state;
     this.told.state(state);
-  }
-}
-
-function parsed(data) {
-  try {
-    return [JSON.parse(data)].flat();
-  } catch {
-    return [undefined];
   }
 }

@@ -28,13 +28,34 @@ def gather(commands: Sequence[bytes], most_bytes: int, most: int) -> Iterator[tu
         yield _frame(batch)
 
 
+def hear(data: bytes) -> list[Frame]:
+    """The replies and pushes of one frame, which are what the rest of a client relies on. Raises ValueError for what is none: the other end is
+    broken, and nothing of it is taken."""
+    frames = decode(data)
+    if not all(_is_push(frame) if "t" in frame else _is_reply(frame) for frame in frames):
+        raise ValueError("neither a push nor a reply")
+    return frames
+
+
 def decode(data: bytes) -> list[Frame]:
-    """The replies and pushes of one frame. Raises ValueError for what is none."""
+    """The maps of one frame. Raises ValueError for what is none."""
     value = msgpack.unpackb(data, raw=False, strict_map_key=True, max_ext_len=0, max_bin_len=0)
     frames = value if isinstance(value, list) else [value]
     if not all(isinstance(frame, dict) for frame in frames):
         raise ValueError("something else than a map")
     return frames
+
+
+def _is_push(frame: Frame) -> bool:
+    s, c = frame.get("s", 1), frame.get("c", "")
+    return (isinstance(frame["t"], str) and isinstance(c, str) and type(s) is int and s > 0 and isinstance(frame.get("p", {}), dict)
+            and ("c" in frame or "s" not in frame))
+
+
+def _is_reply(frame: Frame) -> bool:
+    i, e = frame.get("i"), frame.get("e")
+    said = isinstance(frame.get("r"), dict) if e is None else isinstance(e, dict) and isinstance(e.get("code"), str)
+    return type(i) is int and 0 < i < 2**32 and said
 
 
 def _frame(batch: list[bytes]) -> tuple[int, bytes]:

@@ -135,6 +135,10 @@ class Runner:
     def push(self, frames: Json | list[Json], step: Json) -> None:
         self.core.received(self.dialled, codec.encode(frames), self.now)  # type: ignore[arg-type]
 
+    def raw(self, given: Json, step: Json) -> None:
+        """Bytes as they are, which may be no frame."""
+        self.core.received(self.dialled, bytes.fromhex(given["msgpack"]), self.now)
+
     def do(self, given: Json, step: Json) -> None:
         act, p = given["m"], given.get("p", {})
         place = (p.get("c", ""), p.get("thread"), p.get("kind", "text"))
@@ -270,8 +274,8 @@ def _match(got: Json, wanted: Json, where: str) -> None:
 
 
 _VERBS: dict[str, Callable[[Runner, Any, Json], None]] = {
-    name: getattr(Runner, name) for name in ("at", "connect", "disconnect", "token", "open", "close", "hello", "up", "back", "reply", "push", "do",
-                                             "frames", "acks", "expect")
+    name: getattr(Runner, name) for name in ("at", "connect", "disconnect", "token", "open", "close", "hello", "up", "back", "reply", "push", "raw",
+                                             "do", "frames", "acks", "expect")
 }
 _EXPECT: dict[str, Callable[[Runner, Any], None]] = {
     name: getattr(Runner, f"_{name}") for name in ("state", "list", "outbox", "rooms", "conversations", "typing", "presence", "outcome", "events",

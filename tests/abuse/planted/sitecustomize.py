@@ -10,7 +10,7 @@ def quadratic_decoder() -> None:
     whole = codec.decode_commands
 
     def decode_commands(payload: bytes, *, text: bool) -> list[codec.Command]:
-        for at in range(0, len(payload), 2):
+        for at in range(0, len(payload), 3):
             payload.find(b"\xc1\xc1\xc1", at)
         return whole(payload, text=text)
 

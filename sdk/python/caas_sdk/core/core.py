@@ -146,7 +146,7 @@ class Core:
             return None
         self._heard = now
         try:
-            frames = codec.decode(data)
+            frames = codec.hear(data)
         except ValueError:
             return self._step(self.connection.lost(None, now), now)
         for frame in frames:
