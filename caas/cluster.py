@@ -69,6 +69,14 @@ def open_source(config: Config) -> Iterator[ClusterSource]:
 
 
 @contextmanager
+def open_moment(config: Config) -> Iterator[ClusterSource]:
+    """The set-up as it is now, to be copied while nodes serve. Blocks. Raises Unfit, StorageError."""
+    engines = engines_of(config)
+    with telling(), make_client(engines.mongo, WITHIN_S) as client, client.start_session(snapshot=True) as session:
+        yield ClusterSource(client, engines.database, engines.kafka, session)
+
+
+@contextmanager
 def open_target(config: Config) -> Iterator[ClusterTarget]:
     """Where a set-up is to be moved. Blocks. Raises Unfit, StorageError."""
     engines = engines_of(config)

@@ -1,5 +1,6 @@
 """`caas rebuild`: everything that follows from the stored entries is taken away, and made anew from them."""
 
+from collections.abc import Callable
 from typing import cast
 
 import trio
@@ -35,15 +36,22 @@ def rebuild(config: Config) -> int:
 
 
 async def _rebuild(config: Config) -> None:
+    rebuilding = await rebuilt(config, lambda partition, partitions, entries: print(
+        f"\rpartition {partition} of {partitions}: {entries} entries", end="", flush=True))
+    print(f"\nrebuilt what follows from {rebuilding.entries} entries of {rebuilding.conversations} conversations")
+
+
+async def rebuilt(config: Config, tell: Callable[[int, int, int], None] = lambda partition, partitions, entries: None) -> Rebuilding:
+    """Make anew what follows from the entries of a set-up on which nobody is at work. Raises Broken, StorageError, Unfit."""
     async with open_backend(config, SystemWorld(), serves=False) as backend:
         await mark(backend.documents, begun=True)
         await cast(Forgets, backend.documents).forget(FOLLOWS_FROM_THE_LOG)
         rebuilding = Rebuilding(backend.log, backend.documents, parts_of(KINDS), KINDS)
         for partition in range(backend.log.partitions):
             await rebuilding.partition(partition)
-            print(f"\rpartition {partition + 1} of {backend.log.partitions}: {rebuilding.entries} entries", end="", flush=True)
+            tell(partition + 1, backend.log.partitions, rebuilding.entries)
         await mark(backend.documents, begun=False)
-        print(f"\nrebuilt what follows from {rebuilding.entries} entries of {rebuilding.conversations} conversations")
+    return rebuilding
 
 
 def _first(error: BaseException) -> BaseException:

@@ -1,5 +1,6 @@
 """What to do when an engine cannot be reached: told by the words of its driver. Pure."""
 
+NOBODY = "is it started, and is this its address?"
 _MENDS = (
     (("hostname mismatch", "ip address mismatch", "is not valid for"),
      "its certificate is another name's: give the address by a name that the certificate has, or issue another"),
@@ -21,7 +22,7 @@ _MENDS = (
       "disconnected while requesting apiversion", "apiversionrequest failed", "brokers are down", "transport failure"),
      "does it speak TLS there, or want a user? CAAS_KAFKA_TLS=true and CAAS_KAFKA_USER; `tls=true` in CAAS_MONGO; `rediss://` in CAAS_REDIS"),
     (("connection refused", "timed out", "name or service not known", "failed to resolve", "no route to host"),
-     "is it started, and is this its address?"),
+     NOBODY),
 )
 """Words of drivers and engines, in lower case, and what mends it; the first that fits."""
 
@@ -30,6 +31,11 @@ def mend(said: str) -> str:
     """The line that helps, for what a driver said; empty where nothing is known of it."""
     lower = said.lower()
     return next((line for words, line in _MENDS if any(word in lower for word in words)), "")
+
+
+def is_lasting(said: str) -> bool:
+    """Whether waiting does not help: somebody is there, and will say the same again."""
+    return mend(said) not in ("", NOBODY)
 
 
 def explained(said: str) -> str:

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer
 from confluent_kafka.admin import AdminClient
 
-from storage.cluster.explaining import explained, mend
+from storage.cluster.explaining import explained, is_lasting, mend
 from storage.ports.errors import OutcomeUnknown, StorageAway, StorageError, Unwritable
 
 _SAY_EVERY_S = 10.0
@@ -117,12 +117,16 @@ def see_brokers(kafka: Kafka) -> int:
     said: list[str] = []
     settings: dict[str, Any] = {**kafka._common(), "log_level": 0, "error_cb": lambda error: said.append(error.str())}
     asking = AdminClient(settings)
-    try:
-        return len(asking.list_topics(timeout=ANSWER_S).brokers)
-    except KafkaException as error:
-        asking.poll(0.1)
-        telling = [each for each in said if mend(each)] or said or [error.args[0].str()]
-        raise StorageAway(f"Kafka at {kafka.bootstrap} cannot be reached: {explained(telling[0])}") from error
+    for within_s in (1.0, ANSWER_S - 1.0):
+        try:
+            return len(asking.list_topics(timeout=within_s).brokers)
+        except KafkaException as error:
+            asking.poll(0.1)
+            last = error.args[0].str()
+        if any(map(is_lasting, said)):
+            break
+    telling = [each for each in said if mend(each)] or said or [last]
+    raise StorageAway(f"Kafka at {kafka.bootstrap} cannot be reached: {explained(telling[0])}")
 
 
 def acquaint(client: Producer | Consumer, topic: str) -> None:

@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 from bson.binary import Binary
 from confluent_kafka import TopicPartition
 from pymongo import ASCENDING, MongoClient
+from pymongo.client_session import ClientSession
 
 from storage.cluster.fitting import ensure, look_over
 from storage.cluster.following import reach_now
@@ -26,11 +27,11 @@ _PREFIX = documents("")
 
 
 class ClusterSource:
-    """The port Source. `client` is as `make_client` makes it."""
+    """The port Source. `client` is as `make_client` makes it. With a snapshot session all is of one moment, while nodes write."""
 
-    def __init__(self, client: MongoClient[Doc], database: str, kafka: Kafka) -> None:
-        self._database, self._kafka = client[database], kafka
-        kept = self._database[documents(COLLECTION)].find_one({"_id": document_id(SYSTEM.tenant, KEY)})
+    def __init__(self, client: MongoClient[Doc], database: str, kafka: Kafka, session: ClientSession | None = None) -> None:
+        self._database, self._kafka, self._session = client[database], kafka, session
+        kept = self._database[documents(COLLECTION)].find_one({"_id": document_id(SYSTEM.tenant, KEY)}, session=session)
         if kept is None:
             raise Unfit(f"the database `{database}` holds no set-up")
         self._settings, self._version = settings_of(decode(kept["d"])), place_of(kept).offset
@@ -45,11 +46,11 @@ class ClusterSource:
 
     def places(self) -> Mapping[int, Place]:
         """See the port."""
-        return {kept["_id"]: place_of(kept) for kept in self._database[PLACES].find()}
+        return {kept["_id"]: place_of(kept) for kept in self._database[PLACES].find(session=self._session)}
 
     def entries(self) -> Iterator[Entry]:
         """See the port."""
-        for kept in self._database[ENTRIES].find().sort([("p", ASCENDING), ("at", ASCENDING)]).hint("followed"):
+        for kept in self._database[ENTRIES].find(session=self._session).sort([("p", ASCENDING), ("at", ASCENDING)]).hint("followed"):
             name = kept["_id"]
             yield Entry(name["t"], name["c"], name["s"], kept["n"], kept["p"], place_of(kept), kept["k"], bytes(kept["op"]), bytes(kept["d"]))
 
@@ -57,7 +58,7 @@ class ClusterSource:
         """See the port."""
         for name in sorted(self._database.list_collection_names()):
             if name.startswith(_PREFIX) and name != documents(COLLECTION):
-                for kept in self._database[name].find({}, {"x": 0}):
+                for kept in self._database[name].find({}, {"x": 0}, session=self._session):
                     data = None if kept["d"] is None else bytes(kept["d"])
                     yield Document(kept["_id"]["t"], name.removeprefix(_PREFIX), kept["_id"]["k"], data, place_of(kept))
 

@@ -176,7 +176,7 @@ def spelled(secured: Secured, changed: dict[str, str]) -> dict[str, str]:
 
 
 @pytest.mark.parametrize(("changed", "says"), [
-    ({"engines_ca": "OTHER"}, "CAAS_ENGINES_CA names"), ({"kafka_password": "another"}, "CAAS_KAFKA_PASSWORD"),
+    ({"mongo": "PASSWORD"}, "or those in CAAS_MONGO"), ({"kafka_password": "another"}, "CAAS_KAFKA_PASSWORD"),
     ({"kafka_tls": "false"}, "CAAS_KAFKA_TLS=true")], ids=str)
 def test_a_node_that_is_told_wrongly_does_not_serve_and_says_why(secured: Secured, tmp_path: Path, changed: dict[str, str], says: str) -> None:
     wrong = {f"CAAS_{name.upper()}": value for name, value in spelled(secured, changed).items()}
