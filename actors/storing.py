@@ -30,9 +30,10 @@ from storage.ports.log import Accepted, Change, Log, Row, Storing
 _log = logging.getLogger("actors.storing")
 
 GATHER, GATHER_S = 500, 0.25
-QUIET, QUIET_S = 8, 0.02
-"""While no more than QUIET rows come in QUIET_S, they are stored so soon: lists show and followers tell (mentions, invitations) what has just
-happened, and there is nothing to gather. Anything busier is gathered."""
+QUIET, QUIET_S, APART_S = 40, 0.02, 0.1
+"""While no more than QUIET rows come between two rounds, what comes alone is stored after QUIET_S, and rounds are APART_S apart at least: lists
+show and followers tell (mentions, invitations) what has just happened, and a transaction for each row of a steady trickle would cost more than
+the rows. Anything busier is gathered."""
 ALONE_AFTER_S = 1.0
 """A row without a verdict for so long is folded by storing itself."""
 BEHIND_S, BEHIND_BYTES, TENANT_BYTES = 30.0, 64 * 1024 * 1024, 8 * 1024 * 1024
@@ -197,11 +198,14 @@ class Storer:
 
     async def run(self) -> None:
         """Store for as long as the worker lives."""
+        earliest = 0.0
         while True:
             with trio.move_on_after(GATHER_S):
                 await self._wanted.wait()
                 if self._known < GATHER:
-                    await trio.sleep(QUIET_S)
+                    await trio.sleep(max(QUIET_S, earliest - trio.current_time()))
+            if self._known:
+                earliest = trio.current_time() + APART_S
             self._quiet = self._known <= QUIET
             self._wanted = trio.Event()
             await self._round()

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 import trio
 
+from storage.embedded.bell import Bell
 from storage.embedded.database import Settings, connect
 from storage.embedded.errors import CONTENT, is_busy, is_sync, of_write
 from storage.embedded.folder import FileLock, Folder
@@ -62,7 +63,7 @@ class Writer:
         self._token = trio.lowlevel.current_trio_token()
         self.waiting = Waiting()
         self._switches: deque[Switch] = deque()
-        self._news = threading.Event()
+        self._news = Bell()
         self._closing = False
         self._followed: frozenset[int] = frozenset()
         self._seen = 0
@@ -83,18 +84,18 @@ class Writer:
 
     def look(self) -> None:
         """Something may wait."""
-        if self.waiting and not self._news.is_set():  # setting it takes a lock, and tells nobody anything when it is set
-            self._news.set()
+        if self.waiting:
+            self._news.ring()
 
     def switch(self, switch: Switch) -> None:
         """Follow other partitions from the next round on."""
         self._switches.append(switch)
-        self._news.set()
+        self._news.ring()
 
     def close(self) -> None:
         """End after the transaction that is under way; `ended` says when. What waits is not written."""
         self._closing = True
-        self._news.set()
+        self._news.ring()
         self._room.set()
 
     def _run(self) -> None:
@@ -115,7 +116,6 @@ class Writer:
     def _work(self) -> None:
         while not self._closing:
             self._news.wait(LOOK_S)
-            self._news.clear()
             self._room.wait()
             while self._switches:
                 self._follow(self._switches.popleft())

@@ -9,7 +9,7 @@ import trio
 
 from actors.keys import Key
 from actors.reader import Reader
-from actors.storing import BEHIND_BYTES, QUIET, QUIET_S, TENANT_BYTES, Storer
+from actors.storing import APART_S, BEHIND_BYTES, QUIET, QUIET_S, TENANT_BYTES, Storer
 from actors.tails import Tails
 from actors.waking import read_stored
 from services.catalogue import KINDS
@@ -118,21 +118,24 @@ async def test_500_verdicts_do_not_wait_for_the_250_ms(autojump_clock: object) -
         assert [(when, len(step.entries)) for when, step in desk.store.steps] == [(began, 500)]
 
 
-async def test_while_it_is_quiet_a_verdict_waits_for_20_ms_alone_and_anything_busier_gathers(autojump_clock: object) -> None:
+async def test_while_it_is_quiet_a_verdict_waits_for_20_ms_alone_or_100_ms_behind_another_and_anything_busier_gathers(autojump_clock: object) -> None:
     async with open_desk(rooms=Rooms()) as desk:
         await desk.reader.assign([PARTITION])
         await trio.sleep(1)
         began = trio.current_time()
         await tell(desk, 1)
-        await trio.sleep(0.1)
-        await tell(desk, *range(2, 2 + QUIET + 1))  # stored soon, and the next are not
-        await trio.sleep(0.1)
+        await trio.sleep(0.05)
+        await tell(desk, 2)  # not before APART_S after the one before
+        await trio.sleep(0.2)
+        await tell(desk, *range(3, 3 + QUIET + 1))  # stored soon, and the next are not
+        await trio.sleep(0.15)
         later = trio.current_time()
-        await tell(desk, *range(20, 30))
+        await tell(desk, *range(100, 110))
         await trio.sleep(1)
-        assert [len(step.entries) for _, step in desk.store.steps] == [1, QUIET + 1, 10]
-        first, _, last = (when for when, _ in desk.store.steps)
+        assert [len(step.entries) for _, step in desk.store.steps] == [1, 1, QUIET + 1, 10]
+        first, second, _, last = (when for when, _ in desk.store.steps)
         assert first - began == pytest.approx(QUIET_S)
+        assert second - first == pytest.approx(APART_S)
         assert last - later > QUIET_S
 
 
