@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Callable, Container
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 import trio
@@ -21,6 +21,7 @@ from services.kinds import Kinds
 from services.rates.model import Policy
 from services.scope import Scope
 from services.users.model import Profile
+from sim.world import Authenticated, Links, Ring
 from storage.memory.backend import open_memory
 from storage.memory.store import Store
 from supervisor import open_supervisor
@@ -39,38 +40,8 @@ class SimWorld:
         self.ids = SystemIds(self.clock, self.rng)
 
 
-class Authenticated(NamedTuple):
-    scope: Scope
-    expires_at: int
-
-
-class Ring(NamedTuple):
-    """Partitions over workers, evenly."""
-
-    members: tuple[str, ...]
-
-    def owner(self, partition: int) -> str:
-        return self.members[partition % len(self.members)]
-
-
-class SimLinks:
-    """Links between the workers of one world: ordered, at once; a worker that is gone or cut off cannot be reached."""
-
-    def __init__(self, me: str, world: "World") -> None:
-        self._me, self._world = me, world
-
-    def post(self, worker: str, message: object, reply: Callable[[object, Exception | None], None], timeout: float = 10.0) -> None:
-        other = self._reach(worker)
-        if other is None:
-            reply(None, Refused("unavailable"))
-        else:
-            other.assembly.asked(self._me, _unpack(_pack(message)), lambda value, error: reply(None if error else _unpack(_pack(value)), error))
-
-    def tell(self, worker: str, message: object) -> bool:
-        other = self._reach(worker)
-        if other is not None:
-            other.assembly.told(self._me, _unpack(_pack(message)))
-        return other is not None
+class SimLinks(Links):
+    """As in the simulated world; but workers of another node cannot be reached, and one that starts or leaves still can be."""
 
     def _reach(self, worker: str) -> "Worker | None":
         other = None if {worker, self._me} & self._world.cut_off else self._world.workers.get(worker)
