@@ -77,6 +77,10 @@ class Lane:
     """When the latest attempt that was acknowledged began, by trio's clock."""
     news: trio.Event = field(default_factory=trio.Event)
 
+    def __str__(self) -> str:
+        refused = f", refused, pauses {self.pause_s:g} s" if self.refused else ""
+        return f"{self.conversation}: {len(self.pending)} wanted, {self.on_the_way} on the way{refused}"
+
     def tell(self) -> None:
         """Something has changed: look again."""
         self.news.set()

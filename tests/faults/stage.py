@@ -18,6 +18,8 @@ from tests.faults.load import Client, History, ask, new_id, read_log, read_messa
 USERS = ("alice", "bob", "carol", "dave")
 ROOMS = tuple(f"room-{number}" for number in range(8))
 """Enough that every worker has some."""
+AGAIN_S = 2.0
+"""Who finds nobody to connect to tries again within so long, however often: it is the server whose time is taken."""
 SLOW_S = 3.0
 """Who is not back by then is told of."""
 
@@ -63,7 +65,8 @@ class Stage:
     def troubles(self) -> str:
         """What clients must not meet, and the end of the server's log."""
         surprises = [surprise for client in self.clients for surprise in client.surprises]
-        doing = [f"{client.name} {client.doing}; last {client.last}; failed {list(client.failed)}" for client in self.clients]
+        doing = [f"{client.name} {client.doing}; last {client.last}; refused {dict(client.refusals)}; failed {list(client.failed)}; "
+                 f"{[str(lane) for lane in client.lanes.values() if lane.pending]}" for client in self.clients]
         return "\n".join([*surprises, *doing, self.server.log.read_text()[-6000:]])
 
     async def drain(self, within_s: float = 30) -> checker.Log:
@@ -133,7 +136,7 @@ async def open_stage(folder: Path, workers: int, seed: int, pace_s: float = 0.1)
                   for room in ROOMS]
         await ask(server.base, tokens[USERS[0]], create)
         history = History()
-        clients = [Client(server.base, user, tokens[user], ROOMS, history, seed + number, pace_s, owner=not number)
+        clients = [Client(server.base, user, tokens[user], ROOMS, history, seed + number, pace_s, owner=not number, longest_wait_s=AGAIN_S)
                    for number, user in enumerate(USERS)]
         async with trio.open_nursery() as nursery:
             for client in clients:

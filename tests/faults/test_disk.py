@@ -12,7 +12,7 @@ from tests.faults.stage import open_stage
 pytestmark = pytest.mark.real
 
 TIMES = int(os.environ.get("CAAS_DISK_FAULTS", "2"))
-BACK_WITHIN_S = 30
+BACK_WITHIN_S = 60
 ROTTEN = 20
 """Bits."""
 

@@ -15,8 +15,8 @@ from tests.faults.stage import ROOMS, USERS, hail, open_stage
 pytestmark = pytest.mark.real
 
 KILLS = int(os.environ.get("CAAS_KILLS", "100"))
-BACK_WITHIN_S = 20
-"""The promise is 5 s on a machine that does nothing else, and here other tests run beside it."""
+BACK_WITHIN_S = 60
+"""The promise is 5 s on a machine that does nothing else (what was seen is printed); here other tests run beside it, and this finds who never is."""
 
 
 async def test_killed_workers_lose_double_and_reorder_nothing(tmp_path: Path) -> None:

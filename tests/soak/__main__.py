@@ -12,6 +12,7 @@ import tempfile
 import time
 import traceback
 from contextlib import redirect_stdout
+from itertools import count
 from pathlib import Path
 
 from tests.faults.disk import CannotHere
@@ -19,29 +20,40 @@ from tests.soak.report import Round, Soak
 from tests.soak.rounds import ROOT, ROUNDS
 
 CLUSTER = "SIGKILLs and SIGSTOPs in a cluster"
-CLUSTER_MINUTES = 5
-"""What one round of it may take."""
+CLUSTER_MINUTES, CLUSTER_LAPS = 5, 3
+"""What one round of it may take, and once in how many laps through all the rounds there is one."""
 
 
 def main() -> int:
     """Soak for so long."""
     given = arguments()
-    soak, seed = Soak(given.minutes), given.seed
-    names = [given.only] if given.only else list(ROUNDS)
-    while not soak.rounds or (time.time() - soak.began < given.minutes * 60 and not given.only):
-        for name in names:
-            left_s = given.minutes * 60 - (time.time() - soak.began)
-            if not given.only and (left_s <= 0 or name in soak.left_out or (name == CLUSTER and left_s < CLUSTER_MINUTES * 60)):
-                continue
-            do(soak, name, seed)
-            seed += 1_000
-            print(soak.line(), flush=True)
+    soak, seed = Soak(0 if given.only else given.minutes), given.seed
+    given.report.parent.mkdir(parents=True, exist_ok=True)
+    if given.only:
+        do(soak, given.only, seed)
+    for lap in count() if not given.only else ():
+        for name in ROUNDS:
+            if name not in soak.left_out and left_s(soak) > 0 and (name != CLUSTER or has_turn(soak, lap)):
+                do(soak, name, seed)
+                given.report.write_text(soak.markdown(ROOT))  # whoever ends it early has what was done by then
+                seed += 1_000
+        if left_s(soak) <= 0:
+            break
     if CLUSTER not in {one.what for one in soak.rounds} and not given.only:
         soak.left_out.setdefault(CLUSTER, f"a round of it takes up to {CLUSTER_MINUTES} minutes, and there was no time for one")
-    given.report.parent.mkdir(parents=True, exist_ok=True)
     given.report.write_text(soak.markdown(ROOT))
     print(f"losses: {len(soak.losses)}, failures: {len(soak.failures)}; the report is {given.report}")
-    return 1 if soak.losses or soak.failures else 0
+    return 1 if soak.losses or soak.failures or not soak.rounds else 0
+
+
+def left_s(soak: Soak) -> float:
+    """Seconds of what was given."""
+    return soak.minutes * 60 - (time.time() - soak.began)
+
+
+def has_turn(soak: Soak, lap: int) -> bool:
+    """Whether a cluster is started in this lap."""
+    return lap % CLUSTER_LAPS == 0 and left_s(soak) >= CLUSTER_MINUTES * 60
 
 
 def do(soak: Soak, name: str, seed: int) -> None:
@@ -63,6 +75,7 @@ def do(soak: Soak, name: str, seed: int) -> None:
         print(f"{name}, seed {seed}: {one.verdict}; what it left is in {folder}", flush=True)
     else:
         shutil.rmtree(folder, ignore_errors=True)
+    print(soak.line(), flush=True)
 
 
 def arguments() -> argparse.Namespace:

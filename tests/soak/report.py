@@ -86,7 +86,8 @@ class Soak:
         took = sum(one.took_s for one in self.rounds)
         yield f"# Soak of {took / 60:.1f} minutes"
         yield ""
-        yield f"**Losses: {len(self.losses)}. Failures: {len(self.failures)}.** {self.minutes:g} minutes were asked for; what had begun was ended."
+        asked = f"{self.minutes:g} minutes were asked for; what had begun was ended." if self.minutes else "One round was asked for."
+        yield f"**Losses: {len(self.losses)}. Failures: {len(self.failures)}.** {asked}"
         yield ""
         yield (f"{self.total('sends')} sends and {self.total('acts')} other acts (edits, deletions, reactions, pins, members) were acknowledged by "
                f"real processes, {self.total('simulated acts')} in simulated worlds.")

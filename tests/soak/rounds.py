@@ -26,10 +26,10 @@ from tests.soak.planting import unseen
 from tests.soak.report import Round
 
 ROOT = Path(__file__).parents[2]
-SEEDS, KILLS, STOPS, FULL, ROTTEN = 40, 15, 1, 2, 20
+SEEDS, KILLS, STOPS, FULL, ROTTEN = 60, 30, 1, 2, 20
 """Of one round."""
 BACK_WITHIN_S = 60
-EXAMPLES, FUZZ_S = 2_000, 10
+EXAMPLES, FUZZ_S = 1_000, 4
 """Of each test with Hypothesis; seconds of each fuzz program."""
 Work = Callable[[Round, Path], None]
 
