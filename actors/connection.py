@@ -14,6 +14,7 @@ from actors.here import Here
 from actors.keys import Key
 from actors.lanes import Lanes
 from actors.lazily import NOTHING, begun
+from actors.load import BUSY
 from actors.looking import Looking
 from actors.messages import Submit
 from actors.onlookers import Onlooker
@@ -106,7 +107,7 @@ class Connection(Actor[Message]):
         """Let go of what it watches."""
         if exit.error is not None:
             self.close(_FAILED)
-        self._lanes.close()
+        self._desk.load.dropped(self._lanes.close())
         if self._watching is not None and self.scope is not None:
             self._watching.close()
             self._desk.greeter.leave(self.scope)
@@ -241,6 +242,8 @@ class Connection(Actor[Message]):
     def _run(self, command: Command) -> None:
         if command.refusal is not None:
             return self.refuse(command, command.refusal)
+        if command.m in self._desk.lasting and not self._desk.load.admits():
+            return self.refuse(command, BUSY)
         if self._under_way >= MOST_OPEN:
             return self.refuse(command, Refused("too_many", "Too many commands are unanswered: wait for replies.",
                                                 limit=("unanswered", MOST_OPEN, self._under_way + 1)))
@@ -262,6 +265,7 @@ class Connection(Actor[Message]):
 
     def _begin(self, command: Command, work: Asked | Awaitable[Any]) -> None:
         self._under_way += 1
+        self._desk.load.entered()
         self._lanes.enter(_lane(command), command, work)
 
     def _start(self, command: Command, work: Asked | Awaitable[Any]) -> None:
@@ -296,6 +300,7 @@ class Connection(Actor[Message]):
 
     def _left(self, lane: str, *, act: bool) -> None:
         self._under_way -= 1
+        self._desk.load.left()
         self._lanes.leave(lane, act=act)
         self._read_on()
 

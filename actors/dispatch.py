@@ -5,6 +5,7 @@ from typing import Any, cast
 
 import msgspec
 
+from actors.load import Load
 from protocol.codec import refuse_shape
 from protocol.errors import Refused
 from services.acts import Asked, Rooms
@@ -21,6 +22,11 @@ def make_params(command: Command, p: dict[str, Any]) -> msgspec.Struct:
         raise refuse_shape(error) from error
 
 
+def lasting(command: Command) -> bool:
+    """Whether it appends: what is too much of that is refused, while reading goes on."""
+    return command.rate in ("send", "admin")
+
+
 def call(command: Command, scope: Scope, params: msgspec.Struct) -> Asked | Awaitable[Any]:
     """Call the handler: what it asks of a conversation's log, or an awaitable of the reply. Raises Refused."""
     if scope.user and not command.anyone:
@@ -31,16 +37,17 @@ def call(command: Command, scope: Scope, params: msgspec.Struct) -> Asked | Awai
 class Dispatch:
     """The table, for callers that can wait: REST, and whatever acts by itself."""
 
-    def __init__(self, table: Mapping[str, Command], rooms: Rooms, tenants: Tenants) -> None:
-        self.table, self._rooms, self._tenants = table, rooms, tenants
+    def __init__(self, table: Mapping[str, Command], rooms: Rooms, tenants: Tenants, load: Load) -> None:
+        self.table, self._rooms, self._tenants, self._load = table, rooms, tenants, load
 
     async def call(self, scope: Scope, command: Command, p: dict[str, Any]) -> dict[str, Any]:
         """Carry it out; the reply `r`. Raises Refused."""
-        await self._tenants.ready(scope.tenant)
-        result = call(command, scope, make_params(command, p))
-        if not isinstance(result, Asked):
-            result = await result
-        return await finish(self._rooms, scope, result)
+        with self._load.taking(lasting=lasting(command)):
+            await self._tenants.ready(scope.tenant)
+            result = call(command, scope, make_params(command, p))
+            if not isinstance(result, Asked):
+                result = await result
+            return await finish(self._rooms, scope, result)
 
 
 async def finish(rooms: Rooms, scope: Scope, result: Asked | dict[str, Any]) -> dict[str, Any]:

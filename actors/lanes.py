@@ -70,13 +70,16 @@ class Lanes:
         if lane.empty:
             self._lanes.pop(conversation, None)
 
-    def close(self) -> None:
-        """Nothing that waits will be started."""
+    def close(self) -> int:
+        """Nothing that waits will be started; how much did."""
+        waited = 0
         for lane in self._lanes.values():
+            waited += len(lane.waiting)
             for _, work in lane.waiting:
                 if not isinstance(work, Asked):
                     discard(work)
             lane.waiting.clear()
+        return waited
 
     def _begin(self, lane: Lane, command: Any, work: Asked | Awaitable[Any]) -> None:
         if isinstance(work, Asked):

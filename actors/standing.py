@@ -4,9 +4,11 @@ from collections.abc import Mapping
 from typing import NamedTuple, Protocol
 
 from actors.addressees import Addressees
+from actors.dispatch import lasting
 from actors.fanout import Fanout
 from actors.greeting import Greeter
 from actors.house import Errands
+from actors.load import Load
 from actors.presences import Presences
 from actors.rates import Rates
 from actors.router import Router
@@ -92,10 +94,12 @@ class Desk:
 
     def __init__(self, *, table: Mapping[str, Row], router: Router, rooms: Rooms, fanout: Fanout, history: History, errands: Errands,
                  tenants: Tenants, greeter: Greeter, addressees: Addressees, presence: Presence, presences: Presences, epoch: int,
-                 rates: Rates | None = None) -> None:
+                 load: Load, rates: Rates | None = None) -> None:
         """Without `rates` nobody is held back."""
+        self.load = load
         self.table, self.router, self.rooms, self.fanout, self.history = table, router, rooms, fanout, history
         self.errands, self.tenants, self.greeter, self.addressees = errands, tenants, greeter, addressees
         self.presence, self.presences, self.epoch, self.rates = presence, presences, epoch, rates
         rates_of = {name: row.rate for name, row in table.items()} | {name: own.rate for name, own in OWN.items()}
         self.classes = {name: CLASSES.index(rate) for name, rate in rates_of.items()}
+        self.lasting = frozenset(name for name, row in table.items() if lasting(row))

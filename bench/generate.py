@@ -90,6 +90,8 @@ class Flow(NamedTuple):
     last: HdrHistogram
     """Until the last of the audience had it."""
     answer: HdrHistogram
+    refuse: HdrHistogram
+    """Until it was refused."""
 
 
 class Ran(NamedTuple):
@@ -261,6 +263,6 @@ def _span(conns: range) -> dict[str, Any]:
 
 
 def _flows(told: Mapping[str, Mapping[str, Any]]) -> dict[int, Flow]:
-    timed = ("latency", "last", "answer")
+    timed = ("latency", "last", "answer", "refuse")
     return {int(number): Flow(**{name: histogram(value) if name in timed else value for name, value in flow.items()})
             for number, flow in told.items()}

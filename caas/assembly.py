@@ -21,6 +21,7 @@ from actors.house import Errands, House
 from actors.keys import Key, partition_of
 from actors.lending import Lending, caller_of
 from actors.living import Living
+from actors.load import Load
 from actors.messages import op_of
 from actors.presences import Presences
 from actors.reader import Agreed, FollowedLog, Reader, at_once
@@ -114,6 +115,7 @@ class Assembly:
         self._drawing = Drawing(policy, backend.counters, world.clock, errands) if policy is not None and node else None
         self.router = Router(me, self.rooms, links, errands, log.partitions)
         self.lending = Lending(me, policy, self.router, links, self.tenant_actors) if policy is not None else None
+        self.load = Load()
         self.rates = self.lending.rates if self.lending is not None else None
         self.users = Users(backend.documents, self.router, self.tenants, world.clock, world.rng)
         self.token_keys = TokenKeys(backend.documents, world.clock, world.rng)
@@ -165,7 +167,7 @@ class Assembly:
             Limits(self.lending),
             self.receipts,
         ))
-        self.dispatch = Dispatch(self.table, self.router, self.tenants)
+        self.dispatch = Dispatch(self.table, self.router, self.tenants, self.load)
 
     def desk(self, authenticate: Callable[[str], Awaitable[Authenticated]]) -> Desk:
         """What connections share."""
@@ -175,7 +177,7 @@ class Assembly:
                           epoch=log.epoch)
         return Desk(table=self.table, router=router, rooms=router, fanout=self.fanout, history=self.history, errands=self.errands,
                     tenants=self.tenants, greeter=greeter, addressees=self.addressees, presence=self.presence, presences=self.presences,
-                    epoch=log.epoch, rates=self.rates)
+                    epoch=log.epoch, load=self.load, rates=self.rates)
 
     async def take_ring(self, ring: Ring, agreed: Agreed = at_once) -> None:
         """The node's workers are others now: follow what is ours, let go of what is not, listen where rooms have moved.

@@ -23,6 +23,7 @@ from actors.background import Background
 from actors.connections import Connections
 from actors.fanout import Outlet
 from actors.house import Errands
+from actors.load import Spare
 from caas.acceleration import current
 from caas.assembly import Assembly, Backend, World
 from caas.canary import Canary
@@ -76,7 +77,8 @@ class Worker:
         self._make_identity()
         self.connections = Connections(self.assembly.desk(self.sessions.authenticate_token), tree, name)
         self.endings.sessions, self.endings.connections = self.sessions, self.connections
-        self.hub = Hub(self.connections, Door(DoorLimits() if config.limits else UNLIMITED), frames_at_once=FRAMES_AT_ONCE if config.limits else inf)
+        self.hub = Hub(self.connections, Door(DoorLimits() if config.limits else UNLIMITED), frames_at_once=FRAMES_AT_ONCE if config.limits else inf,
+                       rest_s=self.assembly.load.rest_s)
         self.metrics = Metrics(config.data / "metrics", name, lambda: self.members)
         self.canary = self._make_canary() if config.canary_s else None
         measure(self.metrics, self)
@@ -100,6 +102,7 @@ class Worker:
             Child("link", lambda: Background(self.links.run)),
             Child("ring", lambda: Background(self._follow_ring)),
             *(Child(f"follower {follower.name}", lambda follower=follower: Background(follower.run)) for follower in assembly.followers),  # type: ignore[misc]
+            Child("load", lambda: Background(partial(assembly.load.run, Spare()))),
             Child("heads", lambda: Background(self.connections.beat)),
             Child("metrics", lambda: Background(self.metrics.run)),
             Child("sessions", lambda: Background(self.endings.run)),
@@ -258,6 +261,7 @@ def measure(metrics: Metrics, worker: "Worker") -> None:
     metrics.count("caas_deliveries_total", "Pushes handed to connections.", lambda: assembly.fanout.deliveries)
     metrics.count("caas_storing_steps_total", "Steps of storing written.", lambda: assembly.storer.steps)
     metrics.count("caas_rate_limited_total", "Commands and requests refused for their rate.", lambda: assembly.rates.refused if assembly.rates else 0)
+    metrics.count("caas_overload_refused_total", "Commands refused because the worker had more to do than it could.", lambda: assembly.load.refused)
     metrics.level("caas_accelerated_workers", "Workers that run on compiled modules.", lambda: int(current().on))
     metrics.level("caas_connections", "WebSocket connections.", lambda: len(worker.connections))
     metrics.level("caas_rooms", "Rooms awake.", lambda: len(assembly.rooms))

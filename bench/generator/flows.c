@@ -96,6 +96,7 @@ void flow_begin(struct flow *flow, int64_t now, int64_t until) {
     memset(&flow->latency, 0, sizeof flow->latency);
     memset(&flow->last, 0, sizeof flow->last);
     memset(&flow->answer, 0, sizeof flow->answer);
+    memset(&flow->refuse, 0, sizeof flow->refuse);
     if (flow->rate > 0) {
         flow->gap = (int64_t)(1e9 * flow->burst / flow->rate);
         flow->due = now + flow->gap;
@@ -141,8 +142,10 @@ static void answered(uint32_t which, int64_t intended, bool refused, const uint8
     struct flow *flow = &flows[streams[which].flow];
     if (refused) {
         flow->refused++;
+        histogram_add(&flow->refuse, now - intended);
         flow->expected -= streams[which].audience; /* nobody gets it */
-        for (size_t place = 0; !flow->refusal[0] && place < size && place < sizeof flow->refusal - 1; place++) flow->refusal[place] = (char)at[place];
+        bool first = !flow->refusal[0];
+        for (size_t place = 0; first && place < size && place < sizeof flow->refusal - 1; place++) flow->refusal[place] = at[place] ? (char)at[place] : '.';
     } else {
         flow->answered++;
         histogram_add(&flow->answer, now - intended);

@@ -31,7 +31,7 @@ struct flow {
     uint64_t sent, expected, delivered, answered, refused;
     struct faults faults;
     char refusal[160];
-    struct histogram latency, last, answer;
+    struct histogram latency, last, answer, refuse; /* refuse: until it was refused */
 };
 
 extern struct stream *streams;

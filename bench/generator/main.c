@@ -183,6 +183,7 @@ static void print_flow(const struct flow *flow) {
     fputs("\",\"latency\":", stdout), histogram_print(&flow->latency, stdout);
     fputs(",\"last\":", stdout), histogram_print(&flow->last, stdout);
     fputs(",\"answer\":", stdout), histogram_print(&flow->answer, stdout);
+    fputs(",\"refuse\":", stdout), histogram_print(&flow->refuse, stdout);
     putchar('}');
 }
 

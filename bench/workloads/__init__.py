@@ -5,7 +5,7 @@ from importlib import import_module
 from typing import Any, NamedTuple
 
 NAMES = ("big_room", "small_rooms", "durable_send", "idle", "idle_many", "connect_storm", "reconnect_storm", "presence_churn", "catch_up",
-         "slow_readers", "loud_tenant", "cross_worker", "echo")
+         "slow_readers", "loud_tenant", "overload", "cross_worker", "echo")
 
 
 class Workload(NamedTuple):

@@ -10,7 +10,7 @@ from bench.report import write
 from bench.servers.kinds import KINDS, LOOP, OURS
 from bench.workloads import NAMES, workload
 
-ALONE = {"idle_many", "reconnect_storm", "presence_churn", "catch_up", "slow_readers", "loud_tenant", "cross_worker"}
+ALONE = {"idle_many", "reconnect_storm", "presence_churn", "catch_up", "slow_readers", "loud_tenant", "overload", "cross_worker"}
 """Those that no other server takes part in."""
 
 

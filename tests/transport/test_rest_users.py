@@ -3,6 +3,7 @@
 import pytest
 
 from actors.dispatch import Dispatch
+from actors.load import Load
 from protocol.ids import make_uuid7, show_act
 from services.commands import gather
 from services.scope import Scope
@@ -14,7 +15,7 @@ from tests.transport.test_rest import Rooms, Site, check_problem
 
 class UsersSite(Site):
     def make_dispatch(self):
-        return Dispatch(gather([self.users]), Rooms(), self.tenants)
+        return Dispatch(gather([self.users]), Rooms(), self.tenants, Load())
 
 
 @pytest.fixture

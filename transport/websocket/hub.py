@@ -2,7 +2,7 @@
 
 import logging
 import socket
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from math import inf
 from typing import TYPE_CHECKING, Final
 
@@ -44,9 +44,10 @@ class Hub:
         max_fragments: int = MAX_FRAGMENTS,
         spoken: Sequence[str] | None = SUBPROTOCOLS,
         frames_at_once: float = inf,
+        rest_s: Callable[[], float] = lambda: 0.0,
     ) -> None:
         """`spoken` None takes every connection, whatever subprotocol it offers. `frames_at_once`: what a connection may save up of the
-        frames that it may send (connection.py); without it their number is not limited."""
+        frames that it may send (connection.py); without it their number is not limited. `rest_s`: see the poller."""
         self.handler = handler
         self.door = door
         self.max_message = max_message
@@ -54,7 +55,7 @@ class Hub:
         self.spoken = spoken
         self.frames_at_once = frames_at_once
         self.flusher = Flusher(self._tell, max(MOST_WAITING, 4 * max_message))
-        self.poller = Poller(self.flusher)
+        self.poller = Poller(self.flusher, rest_s)
         self.closing: dict[Connection, float] = {}
         """Close sent; the deadlines, earliest first."""
         self.waiting: set[PlainConnection] = set()

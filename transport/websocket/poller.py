@@ -18,7 +18,9 @@ _MOST_EVENTS = 1024
 class Poller:
     """No task for each connection: registering costs one kernel entry, and reading one recv for each that has something."""
 
-    def __init__(self, flusher: "Flusher") -> None:
+    def __init__(self, flusher: "Flusher", rest_s: Callable[[], float]) -> None:
+        """`rest_s`: how long to let more gather before each poll, in seconds: much is read, and answered, more cheaply together."""
+        self._rest_s = rest_s
         self._epoll = select.epoll()
         self._flusher = flusher
         self._ready: list[tuple[int, int]] = []  # told of and not served yet, the next one last
@@ -41,6 +43,8 @@ class Poller:
     async def run(self) -> None:
         """Read until cancelled: a slice of work, then everybody else's turn; nothing to read, then sleep until there is."""
         while True:
+            if not self._ready and (rest_s := self._rest_s()):
+                await trio.sleep(rest_s)
             if self._work(trio.lowlevel.current_clock().current_time):
                 await trio.lowlevel.checkpoint()
             else:
