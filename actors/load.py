@@ -1,4 +1,4 @@
-"""How much a worker takes on: while its loop has not a moment to spare, no more commands than it answers in a second.
+"""How much a worker takes on: while its loop has not a moment to spare, no more commands than it answers in half a second.
 
 What is beyond is refused at once, before it costs anything. Without this an overloaded worker would take everything in, and answer all of it
 too late for anybody. A slow disk is no overload: the loop has time then, and who waits keeps waiting.
@@ -12,7 +12,7 @@ import trio
 
 from protocol.errors import Refused
 
-WITHIN_S = 1.0
+WITHIN_S = 0.5
 """So long may what is under way take, by what was answered lately."""
 BEAT_S = 0.05
 LEAST = 512
