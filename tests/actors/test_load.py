@@ -42,8 +42,8 @@ def test_a_burst_is_not_too_much_and_what_lasts_is() -> None:
 
 def test_no_more_is_under_way_than_is_answered_soon_and_never_less_than_little() -> None:
     load = Load()
-    beats(load, 50, 50)
-    assert load.most == pytest.approx(50 / BEAT_S * WITHIN_S)
+    beats(load, 50, 200)
+    assert load.most == pytest.approx(200 / BEAT_S * WITHIN_S)
     beats(load, 50, 1)
     assert load.most == LEAST
     for _ in range(LEAST):

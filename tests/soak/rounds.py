@@ -14,7 +14,11 @@ from pathlib import Path
 
 import trio
 
+from bench.build import NoCompiler, built
+from bench.lab import Lab
 from bench.server import Server, kill
+from bench.servers.kinds import OURS
+from bench.workloads.overload import SHORT, measure
 from sim.command import results
 from sim.faults import FAULTS
 from tests.checker import history as checker
@@ -136,10 +140,23 @@ def cluster(one: Round, folder: Path) -> None:
                                                                  f"pytest tests/faults/test_cluster.py`: {run.stdout[-2000:]}")
 
 
+def overload(one: Round, folder: Path) -> None:
+    """Three times what the server can take, in an open loop."""
+    try:
+        built("generate")
+    except NoCompiler as missing:
+        raise CannotHere(str(missing)) from missing
+    for row in measure(Lab(folder, (OURS,), say=False), SHORT):
+        one.units += 1
+        one.notes.append(f"{row.case}: " + ", ".join(f"{name} {figure:,.2f}" for name, figure in row.figures.items()))
+        for name, by in row.faults.items():
+            (one.lost if name in ("doubles", "disorder") else one.wrong).append(f"overload, {name}: {by}")
+
+
 ROUNDS: dict[str, Work] = {
     "simulated seeds": simulate, "SIGKILLs of workers": kills, "SIGSTOPs of workers": stops, "full disks": full_disk,
     "failing disks": failing_disk, "flipped bits": bit_rot, "examples of Hypothesis": hypothesis,
-    "inputs guided by coverage": coverage_guided, "SIGKILLs and SIGSTOPs in a cluster": cluster,
+    "inputs guided by coverage": coverage_guided, "overloads": overload, "SIGKILLs and SIGSTOPs in a cluster": cluster,
 }
 """By the name that they have in the report: the units that are counted."""
 
