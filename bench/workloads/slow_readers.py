@@ -30,7 +30,7 @@ class Plan(NamedTuple):
 
 
 TINY = Plan(6, 1, 50, 1_000, 0.3)
-SHORT = Plan(40, 2, 100, 16_000, 5.0)
+SHORT = Plan(40, 2, 100, 16_000, 2.5)
 FULL = Plan(200, 5, 40, 16_000, 20.0)
 
 

@@ -145,7 +145,7 @@ def faults(chance: random.Random) -> list[Fault]:
     kills = [fault for fault in FAULTS if fault[1] in (kill, kill_worker)]
     stops = [fault for fault in FAULTS if fault[1] is pause]
     chosen = [*itertools.islice(itertools.cycle(chance.sample(kills, len(kills))), KILLS),
-              *itertools.islice(itertools.cycle(chance.sample(stops, len(stops))), STOPS)]
+              *itertools.islice(itertools.cycle(chance.sample(stops, len(stops))), STOPS), *(fault for fault in FAULTS if fault[1] is cut)]
     return chance.sample(chosen, len(chosen))
 
 

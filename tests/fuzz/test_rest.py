@@ -74,7 +74,7 @@ def test_whatever_is_sent_the_server_keeps_to_its_description(server: str, tmp_p
     (tmp_path / "schemathesis.toml").write_text((HERE / "schemathesis.toml").read_text())
     bearer = SECRET if caller != "alice" else token(server, "alice")
     command = [sys.executable, "-m", "schemathesis.cli", "run", "openapi.json", "--url", server, "--no-color", "--seed", "1",
-               "--phases", phases, "--max-examples", "8", "--max-time", "15", "-H", f"Authorization: Bearer {bearer}"]
+               "--phases", phases, "--max-examples", "8", "--max-time", "12", "-H", f"Authorization: Bearer {bearer}"]
     command += ["-H", "CAAS-User: alice"] if caller == "for alice" else []
     command += ["--exclude-path-regex", ENDS_SESSIONS] if caller == "alice" else []
     run = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False)
