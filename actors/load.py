@@ -18,7 +18,7 @@ BEAT_S = 0.05
 LEAST = 512
 """So many are always taken on."""
 REST_S = 0.03
-"""So long sockets are left to gather before they are read, while there is too much: a refusal costs less among others."""
+"""So long sockets are left to gather before they are read, while there is nearly too much: a refusal costs less among others."""
 SURE_AFTER = 3
 """Beats without a moment to spare: less is a burst, and soon over."""
 _BUSY = 0.95
@@ -45,8 +45,9 @@ class Load:
         return self._most
 
     def rest_s(self) -> float:
-        """How long to wait before sockets are read again."""
-        return REST_S if self._most < inf else 0.0
+        """How long to wait before sockets are read again. A loop that is merely busy reads at once: few are under way there, and each of them
+        waits for its answer."""
+        return REST_S if self.under_way * 2 > self._most else 0.0
 
     def admits(self) -> bool:
         """Whether one more is taken on; counts what is not."""

@@ -37,6 +37,15 @@ def test_a_burst_is_not_too_much_and_what_lasts_is() -> None:
     assert load.most == inf
     beats(load, 1, 100)
     assert load.most == pytest.approx(100 / BEAT_S * WITHIN_S)
+
+
+def test_sockets_are_left_to_gather_while_there_is_nearly_too_much_and_not_while_the_loop_is_merely_busy() -> None:
+    load = Load()
+    beats(load, 50, 200)
+    for _ in range(int(load.most) // 2):
+        load.entered()
+    assert load.rest_s() == 0
+    load.entered()
     assert load.rest_s() == REST_S
 
 
