@@ -43,7 +43,7 @@ cluster-logs: $(STAMP) ## what they say, until Ctrl-C
 	@$(BIN)/python -m deploy.local logs
 
 test: setup ## all tests; what needs a program that is not here says so
-	$(BIN)/python -m pytest -n $(PROCESSES) --dist loadgroup -m "not cluster" $(ALONE:%=--ignore=%)
+	$(BIN)/python -m pytest tests -n $(PROCESSES) --dist loadgroup -m "not cluster" $(ALONE:%=--ignore=%)
 	$(BIN)/python -m pytest $(ALONE)
 
 cluster-test: setup ## contracts, journeys and faults against real engines, three times each, pauses of 30 s: some twenty minutes
