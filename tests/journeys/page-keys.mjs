@@ -68,7 +68,7 @@ await fetch(`${base}/api/v1/conversations/${conversation.id}/messages/${id}/reac
 await message(alice, "By hand").locator(".pill", { hasText: "👍" }).waitFor();
 await press("Escape");
 await page.getByRole("menu").waitFor({ state: "detached" });
-const isStillBack = await isFocused(message(alice, "By hand"));
+const isStillBack = await becomesFocused(message(alice, "By hand"));
 
 // Another conversation, and what may be done with it.
 const lobby = alice.locator(".row").filter({ has: page.locator(".name", { hasText: "Lobby" }) });
