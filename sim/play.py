@@ -13,17 +13,14 @@ from trio.testing import MockClock
 
 from actors.room import Room
 from protocol.ids import show_act
-from services.catalogue import KINDS
-from services.deciding import Fold
-from services.heads import head_of, removed_by
-from services.kinds import parts_of
+from services.heads import removed_by
 from sim.device import Device, History, to_entry
 from sim.faults import FAULTS, SPELL_S, Skies
 from sim.history import Entry, violations
+from sim.stored import stored_otherwise
 from sim.world import Wire, World
 from storage.memory.store import Store
-from storage.ports.entry import NOWHERE, decode_entry
-from storage.ports.log import StoredRow
+from storage.ports.entry import decode_entry
 
 TENANTS, ROOMS = ("t1", "t2"), ("r1", "r2")
 PEOPLE = ("alice", "bob", "carol", "dave")
@@ -279,7 +276,8 @@ async def _judge(world: World, devices: Sequence[Device], history: History, resu
     result.found += [f"S5: {device.process} has not been given all of {behind}" for device in devices if (behind := device.behind(heads))]
     result.found += [surprise for device in devices for surprise in device.surprises]
     result.found += violations(history.events, log, counted)
-    result.found += await _stored_as_folded(world)
+    await _all_stored(world)
+    result.found += stored_otherwise(world.store)
     result.found += _bodies_gone(world)
     result.acknowledged = sum(1 for event in history.events if event.op in ("send", "act") and event.type == "ok")
     result.entries = sum(heads.values())
@@ -312,29 +310,6 @@ async def _all_stored(world: World) -> None:
             await trio.sleep(0.5)
 
 
-async def _stored_as_folded(world: World) -> list[str]:
-    """What storing wrote, by the verdicts of rooms that slept, woke, moved and died, is what one fold of the whole log decides."""
-    await _all_stored(world)
-    folds: dict[tuple[str, str], Fold] = {}
-    accepted: dict[tuple[str, str], list[StoredRow]] = {}
-    for row in (row for rows in world.store.rows for row in rows if row.place <= world.store.places.get(row.partition, NOWHERE)):
-        key = row.tenant, row.conversation
-        fold = folds.setdefault(key, Fold(parts_of(KINDS)))
-        outcome = fold.apply(decode_entry(row.data), row.place)
-        if outcome.what == "ok":
-            accepted.setdefault(key, []).append(StoredRow(outcome.seq, outcome.n, row.place, row.data))
-    found = []
-    for (tenant, conversation), rows in accepted.items():
-        stored = world.store.entries(tenant, conversation, 0, 1_000_000, 1_000_000)
-        if list(map(_as_decided, stored)) != list(map(_as_decided, rows)):
-            found.append(f"S4: {tenant}/{conversation} is stored otherwise than its log decides")
-        [head] = world.store.held(tenant, "heads", [conversation])
-        whole = msgspec.msgpack.decode(msgspec.msgpack.encode(head_of(folds[tenant, conversation])))
-        if head.doc != {**whole, "place": list(rows[-1].place)}:  # what was refused since then has moved no head
-            found.append(f"S12: the head of {tenant}/{conversation} is not what its log folds to")
-    return found
-
-
 def _bodies_gone(world: World) -> list[str]:
     """Of what was deleted nothing is stored any more but that it was there."""
     found = []
@@ -345,8 +320,3 @@ def _bodies_gone(world: World) -> list[str]:
             found += [f"S11: {show_act(entry.op)} at seq {seq} of {tenant}/{room} was deleted, and its body is stored"
                       for seq, entry in stored if entry.op in removed and entry.body]
     return found
-
-
-def _as_decided(row: StoredRow) -> Any:
-    """All that bodies, which may have been removed since, say nothing of."""
-    return row.seq, row.n, row.place, msgspec.structs.replace(decode_entry(row.data), body=b"", key="")

@@ -13,14 +13,9 @@ from trio._core import _run as scheduler
 from trio.testing import MockClock
 
 from protocol.ids import make_uuid7, show_act
-from services.catalogue import KINDS
-from services.deciding import Fold
-from services.heads import head_of
-from services.kinds import parts_of
+from sim.stored import stored_otherwise
 from storage.memory.store import Store
 from storage.memory.weather import Storm
-from storage.ports.entry import NOWHERE, decode_entry
-from storage.ports.log import StoredRow
 from tests.actors.world import Client, World, open_world
 from tests.worlds import Seeded
 
@@ -123,24 +118,7 @@ async def compare_stored(world: World) -> None:
     with trio.fail_after(120):
         while any(worker.assembly.storer.waiting() for worker in world.workers.values()):
             await trio.sleep(0.5)
-    folds: dict[tuple[str, str], Fold] = {}
-    accepted: dict[tuple[str, str], list[StoredRow]] = {}
-    for row in (row for rows in world.store.rows for row in rows if row.place <= world.store.places.get(row.partition, NOWHERE)):
-        key = row.tenant, row.conversation
-        fold = folds.setdefault(key, Fold(parts_of(KINDS)))
-        outcome = fold.apply(decode_entry(row.data), row.place)
-        if outcome.what == "ok":
-            accepted.setdefault(key, []).append(StoredRow(outcome.seq, outcome.n, row.place, row.data))
-    for (tenant, conversation), rows in accepted.items():
-        assert list(map(as_decided, world.store.entries(tenant, conversation, 0, 1_000_000, 1_000_000))) == list(map(as_decided, rows))
-        [head] = world.store.held(tenant, "heads", [conversation])
-        whole = msgspec.msgpack.decode(msgspec.msgpack.encode(head_of(folds[tenant, conversation])))
-        assert head.doc == {**whole, "place": list(rows[-1].place)}  # what was refused since then has moved no head
-
-
-def as_decided(row: StoredRow) -> Any:
-    """All that bodies, which may have been removed since, say nothing of."""
-    return row.seq, row.n, row.place, msgspec.structs.replace(decode_entry(row.data), body=b"", key="")
+    assert stored_otherwise(world.store) == []
 
 
 async def stubbornly(act: Any) -> None:

@@ -19,8 +19,9 @@ from trio_websocket import ConnectionClosed, HandshakeError, WebSocketConnection
 from wsproto.utilities import LocalProtocolError
 
 from protocol.ids import make_uuid7, show_act
+from sim.device import to_entry
 from tests.checker.history import NOT_TOLD, Entry, Event, Op, Outcome, digest
-from tests.faults.acts import Act, Acts, known_by
+from tests.faults.acts import Act, Acts
 
 WINDOW = 3
 """Messages of one client on their way to one conversation."""
@@ -377,16 +378,6 @@ class Session:
             await self._socket.send_message(msgpack.packb({"i": self._next, "m": name, "p": p}))
         except ConnectionClosed:
             await trio.sleep_forever()
-
-
-def to_entry(push: Map) -> Entry:
-    """A durable push as an entry of the log; what is no message has neither id nor content."""
-    p = push.get("p", {})
-    if push["t"] == "message.new":
-        gone = "deleted_at" in p
-        return Entry(push["s"], p["id"], "" if gone else digest(p["text"]), p["sender"], gone)
-    id, text = known_by(push["t"], p)
-    return Entry(push["s"], id, digest(text), p.get("by") or p["user"]) if id else Entry(push["s"])
 
 
 async def ask(base: str, token: str, commands: Sequence[tuple[str, Map]]) -> list[Any]:

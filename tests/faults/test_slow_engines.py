@@ -11,8 +11,7 @@ from deploy.local import engines
 from deploy.local.engines import Kafka, Mongo, Redis
 from deploy.local.member import Member
 from tests.engines.needing import needing
-from tests.faults.load import new_id
-from tests.faults.test_stores_away import SEED, node, stored, talking
+from tests.faults.test_stores_away import node, room_of_two, stored
 
 pytestmark = [pytest.mark.real, pytest.mark.cluster]
 
@@ -41,9 +40,7 @@ async def test_kafka_slow(tmp_path: Path, mongo: Mongo, redis: Redis) -> None:
     """Sends take as long as it does: each once, in order, and none is refused."""
     with needing():
         made = engines.kafka(tmp_path / "kafka")
-    async with made as kafka, node(tmp_path, kafka, mongo, redis) as server, talking(server, "alice") as alice, talking(server, "bob") as bob:
-        await alice.call("conversation.create", id="live", type="group", members=["bob"], op=new_id(SEED))
-        await bob.call("conversation.watch", c="live")
+    async with made as kafka, node(tmp_path, kafka, mongo, redis) as server, room_of_two(server) as (alice, bob):
         first = await alice.say("live", "before")
         async with in_fits(kafka.members["kafka-1"]):
             assert [await alice.say("live", f"{number}") for number in range(10)] == list(range(first + 1, first + 11))
@@ -58,9 +55,7 @@ async def test_redis_slow(tmp_path: Path, kafka: Kafka, mongo: Mongo) -> None:
     """Chat does not feel it, and nobody who is here is told of as offline."""
     with needing():
         made = engines.redis(tmp_path / "redis")
-    async with made as redis, node(tmp_path, kafka, mongo, redis) as server, talking(server, "alice") as alice, talking(server, "bob") as bob:
-        await alice.call("conversation.create", id="live", type="group", members=["bob"], op=new_id(SEED))
-        await bob.call("conversation.watch", c="live")
+    async with made as redis, node(tmp_path, kafka, mongo, redis) as server, room_of_two(server) as (alice, bob):
         (seen,) = (await alice.call("presence.watch", users=["bob"]))["items"]
         assert seen["status"] == "online"
         async with in_fits(redis.members["redis"]):

@@ -108,6 +108,15 @@ async def talking(server: Server, user: str) -> AsyncIterator[Talk]:
 
 
 @asynccontextmanager
+async def room_of_two(server: Server) -> AsyncIterator[tuple[Talk, Talk]]:
+    """Alice and bob in the conversation `live`, which bob watches."""
+    async with talking(server, "alice") as alice, talking(server, "bob") as bob:
+        await alice.call("conversation.create", id="live", type="group", members=["bob"], op=new_id(SEED))
+        await bob.call("conversation.watch", c="live")
+        yield alice, bob
+
+
+@asynccontextmanager
 async def node(folder: Path, kafka: Kafka, mongo: Mongo, redis: Redis) -> AsyncIterator[Server]:
     settings = {"CAAS_BACKEND": "cluster", "CAAS_KAFKA": kafka.bootstrap, "CAAS_KAFKA_REPLICAS": "1", "CAAS_MONGO": mongo.uri,
                 "CAAS_REDIS": redis.url, "CAAS_SETUP": fresh(), "CAAS_PARTITIONS": "8", "CAAS_NODE": "n1"}
@@ -200,9 +209,7 @@ async def test_redis_away(tmp_path: Path, kafka: Kafka, mongo: Mongo) -> None:
     """Chat goes on, limits hold, whoever may be elsewhere is `unknown` and never `offline`; when it is back, it is known again."""
     with needing():
         made = engines.redis(tmp_path / "redis")
-    async with made as redis, node(tmp_path, kafka, mongo, redis) as server, talking(server, "alice") as alice, talking(server, "bob") as bob:
-        await alice.call("conversation.create", id="live", type="group", members=["bob"], op=new_id(SEED))
-        await bob.call("conversation.watch", c="live")
+    async with made as redis, node(tmp_path, kafka, mongo, redis) as server, room_of_two(server) as (alice, bob):
         (seen,) = (await alice.call("presence.watch", users=["carol"]))["items"]
         assert seen["status"] == "offline"
         redis.pause("redis")

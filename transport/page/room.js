@@ -7,6 +7,7 @@ export const TYPING_MS = 6000; // forgotten then, should no `typing.stopped` com
 export class Room {
   state = "joining"; // in_room, error, left
   error = undefined;
+  wasLeft = false; // one was shown out, and tries again, being told to have been let in: that may be old news
   stream = new Stream();
   conversation = {};
   role = undefined;
@@ -22,6 +23,7 @@ export class Room {
   // The answer to `conversation.watch`, or what `hello` says of it. Whether the messages are to be loaded anew.
   entered(told) {
     this.state = "in_room";
+    this.wasLeft = false;
     this.describe(told);
     for (const name of ["read", "delivered"]) for (const [user, seq] of Object.entries(told[name] ?? {})) this.moved(name, user, seq);
     this.stream.begin(told);
@@ -36,7 +38,7 @@ export class Room {
   }
 
   refused(code) {
-    this.state = "error";
+    this.state = this.wasLeft ? "left" : "error";
     this.error = code;
     this.#typers.clear();
   }

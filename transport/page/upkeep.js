@@ -93,13 +93,14 @@ export class Upkeep {
     this.#soon = setTimeout(() => this.list(), Math.min(SOON_MS, this.#newsSince + LATEST_MS - now));
   }
 
-  // One is a member again of what one was shown out of.
+  // One is a member again of what one was shown out of; or was one before that, and is told late.
   rejoined(c) {
     this.listSoon();
     const state = this.client.rooms.get(c)?.state;
     if (state !== "left" && state !== "error") return;
     this.client.rooms.delete(c);
     this.client.open(c);
+    this.client.rooms.get(c).wasLeft = state === "left";
   }
 
   // What no push brought though the server has it.

@@ -23,6 +23,8 @@ class Room:
         self.state: RoomState = "joining"
         self.error = ""
         """The code that kept one out."""
+        self.was_left = False
+        """One was shown out of it, and tries again because one is told to have been let in: that may be old news."""
         self.stream = Stream()
         self.timeline = Timeline(id_, me)
         self.typers = Typers()
@@ -42,7 +44,7 @@ class Room:
 
     def entered(self, watched: Mapping[str, Any]) -> bool:
         """The reply to `conversation.watch`, or what `hello` says of it. Whether history has to be loaded anew."""
-        self.state, self.error = "in_room", ""
+        self.state, self.error, self.was_left = "in_room", "", False
         anew = self.missed(watched.get("gap"), watched["epoch"])
         self.describe(watched)
         for name in ("read", "delivered"):
@@ -78,7 +80,7 @@ class Room:
 
     def refused(self, code: str) -> None:
         """One may not be here, or not any more."""
-        self.state, self.error = "error", code
+        self.state, self.error = "left" if self.was_left else "error", code
         self.typers.clear()
 
     def apply(self, push: Mapping[str, Any]) -> Message | None:

@@ -182,8 +182,11 @@ class State:
         self.touch("")
 
     def _come_back(self, c: str) -> None:
-        if c in self.rooms and self.rooms[c].state in ("error", "left"):
-            self._load_later(self.join(c))
+        state = self.rooms[c].state if c in self.rooms else ""
+        if state in ("error", "left"):
+            room = self.join(c)
+            room.was_left = state == "left"
+            self._load_later(room)
 
     def _went(self, c: str) -> None:
         self.inbox.left(c)
