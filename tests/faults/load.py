@@ -112,6 +112,8 @@ class Client:
         self.last: dict[str, tuple[int, int]] = {}
         self.refusals = Counter[str]()
         """Of sends and acts, by code."""
+        self.told = Counter[str]()
+        """The same, by what was said."""
         self.sending = True
         self.connections = 0
         self.doing = "nothing yet"
@@ -163,6 +165,11 @@ class Client:
         """Something new to say."""
         self._count += 1
         return Message(new_id(self._chance), f"{self.user} says {self._count}")
+
+    def note_refusal(self, error: Map) -> None:
+        """A send or an act was refused."""
+        self.refusals[error["code"]] += 1
+        self.told[f"{error['code']}: {error['message']}"] += 1
 
     def next_act(self, lane: Lane) -> Act | None:
         """Something else to do."""
@@ -321,7 +328,7 @@ class Session:
             self._note_act(lane.conversation, "ok", act, replies[0]["r"].get("seq", NOT_TOLD))
             return 0.0
         error = replies[0]["e"]
-        self._client.refusals[error["code"]] += 1
+        self._client.note_refusal(error)
         self._note_act(lane.conversation, "info" if error["code"] in ("timeout", "internal") else "fail", act)
         if not error["retryable"]:
             lane.acting = None
@@ -358,7 +365,7 @@ class Session:
                 lane.acts.said(message.id)
             return
         error = reply["e"]
-        self._client.refusals[error["code"]] += 1
+        self._client.note_refusal(error)
         self._note(lane.conversation, "info" if error["code"] in ("timeout", "internal") else "fail", message)
         if error["retryable"]:
             lane.refused, lane.pause_s = True, max(lane.pause_s, error.get("retry_after_ms", 500) / 1000)

@@ -65,9 +65,9 @@ class Stage:
     def troubles(self) -> str:
         """What clients must not meet, and the end of the server's log."""
         surprises = [surprise for client in self.clients for surprise in client.surprises]
-        doing = [f"{client.name} {client.doing}; last {client.last}; refused {dict(client.refusals)}; failed {list(client.failed)}; "
+        doing = [f"{client.name} {client.doing}; last {client.last}; refused {dict(client.told.most_common(8))}; failed {list(client.failed)}; "
                  f"{[str(lane) for lane in client.lanes.values() if lane.pending]}" for client in self.clients]
-        return "\n".join([*surprises, *doing, self.server.log.read_text()[-6000:]])
+        return "\n".join([*surprises, *doing, self.server.log.read_text()[-12000:]])
 
     async def drain(self, within_s: float = 30) -> checker.Log:
         """Stop sending; until everything is answered and everything has come everywhere. The log, as read back."""
