@@ -21,7 +21,8 @@ from pymongo.read_preferences import ReadPreference
 from pymongo.write_concern import WriteConcern
 
 from storage.cluster.breaker import Breaker
-from storage.cluster.mongo_errors import TooLong, of_read, of_write
+from storage.cluster.mongo_errors import InTheWay, TooLong, of_read, of_write
+from storage.cluster.transactions import APP_NAME
 from storage.failing import Unfit
 from storage.ports.errors import OutcomeUnknown, StorageAway, StorageError
 
@@ -118,8 +119,8 @@ _CONTENT = (TypeError, ValueError, OverflowError)
 
 
 def _judged(result: T | StorageError, breaker: Breaker) -> T:
-    """One read that takes too long says nothing of the others."""
-    if isinstance(result, StorageAway | OutcomeUnknown) and not isinstance(result, TooLong):
+    """One read that takes too long, or one write that another is in the way of, says nothing of the others."""
+    if isinstance(result, StorageAway | OutcomeUnknown) and not isinstance(result, TooLong | InTheWay):
         breaker.failed()
     else:
         breaker.answered()
@@ -145,7 +146,7 @@ def make_client(uri: str, within_s: float = READ_S) -> MongoClient[Doc]:
         raise Unfit(f"`{uri}` is no address of MongoDB: {_LOOKS}")
     try:
         return MongoClient(
-            uri, appname="caas", directConnection=False, w="majority", journal=True, readConcernLevel="majority", readPreference="primary",
+            uri, appname=APP_NAME, directConnection=False, w="majority", journal=True, readConcernLevel="majority", readPreference="primary",
             retryWrites=True, retryReads=True, timeoutMS=int(within_s * 1000), connectTimeoutMS=_CONNECT_MS, heartbeatFrequencyMS=_HEARTBEAT_MS,
             maxPoolSize=READERS + WRITERS + 2, tz_aware=True)
     except (ConfigurationError, ValueError) as error:

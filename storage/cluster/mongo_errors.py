@@ -16,7 +16,7 @@ from pymongo.errors import (
 from storage.cluster.explaining import explained
 from storage.ports.errors import OutcomeUnknown, StorageAway, StorageError, StorageFull, Unwritable
 
-DUPLICATE = 11000
+DUPLICATE, CONFLICT = 11000, 112
 _FULL = frozenset({14031})
 """OutOfDiskSpace."""
 _REFUSED = frozenset({13, 18})
@@ -26,6 +26,10 @@ _CONTENT = (DocumentTooLarge, InvalidDocument, TypeError, ValueError, OverflowEr
 
 class TooLong(StorageAway):
     """MongoDB is there, and has given this up: it would have taken longer than it may."""
+
+
+class InTheWay(OutcomeUnknown):
+    """MongoDB is there; what another writes, or has begun to write, is in the way."""
 
 
 def of_read(error: Exception) -> StorageError:

@@ -32,6 +32,8 @@ from tests.storage.halves import drop, fresh
 
 pytestmark = pytest.mark.real
 
+WITHIN_S = 30.0
+
 
 @pytest.fixture
 def database(mongo: Engine) -> Iterator[str]:
@@ -338,3 +340,24 @@ async def is_stored_soon(kept: StoredEntries, step: Storing) -> None:
             except StorageError:
                 await trio.sleep(0.1)
     assert (await kept.load(ONE, "c", 3)).parts
+
+
+async def test_a_transaction_whose_process_was_killed_keeps_nobody_waiting(mongo: Engine, database: str) -> None:
+    """Nobody ends it: the server would keep its documents for a minute, in which a conversation could not be stored."""
+    with MongoClient[Any](mongo.uri, appname="caas") as killed, trio.fail_after(WITHIN_S):
+        async with open_parts(mongo.uri, database) as (way, kept, _documents):
+            await kept.store(whole_step(1, 2))
+            with killed.start_session() as session:
+                session.start_transaction()
+                killed[database][documents("heads")].update_one({}, {"$set": {"half": "written"}}, session=session)
+                step = whole_step(3, 4)
+                while True:
+                    try:
+                        await kept.store(step)
+                        break
+                    except StorageError:
+                        assert not way.away, "MongoDB is there: it refuses this alone"
+                loaded = await kept.load(ONE, "c", 3)
+                assert loaded.head is not None
+                assert "half" not in loaded.head
+                assert loaded.head["seq"] == 4
