@@ -3,7 +3,6 @@
 import random
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
-from itertools import count
 from typing import Any, NamedTuple
 
 import trio
@@ -27,12 +26,19 @@ class History:
 
     def __init__(self) -> None:
         self.events: list[Event] = []
-        self._t = count()
-
     def note(self, device: "Device", room: str, op: Op, type: Outcome, id: str = "", sha: str = "", epoch: int = 0, seq: int = 0,
              repeat: bool = False) -> None:
         """One more."""
-        self.events.append(Event(next(self._t), device.process, device.user, f"{device.tenant}/{room}", op, type, id, sha, epoch, seq, repeat))
+        self.events.append(Event(_now_ns(), device.process, device.user, f"{device.tenant}/{room}", op, type, id, sha, epoch, seq, repeat))
+
+
+    def blow(self, worker: str) -> None:
+        """A worker has fallen."""
+        self.events.append(Event(_now_ns(), "", "", "", "blow", "ok", worker))
+
+
+def _now_ns() -> int:
+    return int(trio.current_time() * 1e9)
 
 
 class Lane:
@@ -63,6 +69,7 @@ class Device:
         self.last: dict[str, tuple[int, int]] = {}
         self.wire: Wire | None = None
         self.visit: Visit | None = None
+        self.reading = True
         self.surprises: list[str] = []
         self.lanes = {room: self._lane(room, messages, guests) for room in rooms}
         self.companions: dict[str, Device] = {}
@@ -292,8 +299,14 @@ class Visit:
     async def _read(self, room: str) -> None:
         while True:
             await trio.sleep(self._device.chance.random() * 4)
-            if seq := self._device.last.get(room, (0, 0))[0]:
-                await self._ask("message.read", {"c": room, "seq": seq})
+            if self._device.reading and (seq := self._device.last.get(room, (0, 0))[0]):
+                self._marked(room, "invoke", seq)
+                answer = await self._ask("message.read", {"c": room, "seq": seq})
+                self._marked(room, "info" if answer is None or answer.get("e", {}).get("code") in ("timeout", "internal") else
+                             "ok" if "r" in answer else "fail", seq)
+
+    def _marked(self, room: str, outcome: Outcome, seq: int) -> None:
+        self._history.note(self._device, room, "read", outcome, seq=seq)
 
     def _again(self, error: Map, room: str, lane: Lane, what: str) -> bool:
         """Whether a refusal asks to be tried again."""

@@ -15,27 +15,33 @@ An attempt that ends in none of them is unknown too. The rules:
     S4  what was delivered at a seq is what the log has there                       S10 no tenant is given what is another's, nobody what is
     S5  deliveries go on where they stopped, without a hole                             said when they are out, and nobody says it then
     S6  acknowledged before another began: the earlier seq                          S11 what is gone was deleted, what was deleted is gone; acts
-                                                                                        are about what is there; read marks only rise
-    S12 what is counted is what the log has
+                                                                                        are about what is there; read marks only rise,
+    S12 what is counted is what the log has: messages,                                  none is told that nobody made, none acknowledged
+        and what each user has not read yet                                             is lost
 
-Conversations of several tenants are called `tenant/conversation`. S12 needs what the server counts (`counted`).
+Conversations of several tenants are called `tenant/conversation`. S12 needs what the server counts (`counted`), and what the users' own lists
+say in the end (`lists`), which tells of S11 besides: a read mark may be lost with a worker that falls soon after it was acknowledged, and in no
+other case.
 
 Acts besides messages (edits, reactions...) are held to the same rules but for S7: they bear no `after`. Their `id` is made of what they
 say, which no other act says (`sim/acts.py`), since pushes do not tell the id of the act.
 """
 
+from bisect import bisect_left, bisect_right
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from hashlib import blake2b
 from json import dumps, loads
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 Outcome = Literal["invoke", "ok", "fail", "info"]
-Op = Literal["send", "act", "deliver", "join", "gap", "mark"]
+Op = Literal["send", "act", "deliver", "join", "gap", "mark", "read", "blow"]
 DONE = ("send", "act")
 RULES = tuple(f"S{number}" for number in range(1, 13))
+KEPT_NS = 14 * 10**9
+"""A read mark so old is written down: ten seconds are promised, and writing takes some time on a busy machine."""
 NOT_TOLD = 0
 """The seq of an acknowledgement that tells none."""
 
@@ -45,8 +51,9 @@ class Event:
     """One thing that a client did or saw.
 
     `t` is in ns of one clock that all clients share. `process` is one client over all its reconnections. A `join` (seq: the last entry
-    not wanted) begins deliveries; a `gap` (seq: its last) is an announced hole; a `mark` tells that the user `id` has read up to seq.
-    Entries that are no messages have no `id` and no `sha`.
+    not wanted) begins deliveries; a `gap` (seq: its last) is an announced hole; a `mark` tells that the user `id` has read up to seq, and a
+    `read` is what one says oneself of that, with an outcome. A `blow` is of nobody: something of the server was hurt then, and may have lost
+    what it had not written down yet. Entries that are no messages have no `id` and no `sha`.
     """
 
     t: int
@@ -75,6 +82,15 @@ class Entry:
     """A message whose body was removed: it has no `sha` any more."""
 
 
+class Listed(NamedTuple):
+    """What a user's own list says of a conversation when all is over."""
+
+    user: str
+    conversation: str
+    read_seq: int
+    unread: int
+
+
 Log = Mapping[str, Sequence[Entry]]
 Send = tuple[str, str]
 """(conversation, id)"""
@@ -97,16 +113,17 @@ def read(file: Path) -> list[Event]:
         return [Event(**loads(line)) for line in lines]
 
 
-def violations(events: Iterable[Event], log: Log, counted: Mapping[str, int] | None = None) -> list[str]:
+def violations(events: Iterable[Event], log: Log, counted: Mapping[str, int] | None = None, lists: Sequence[Listed] = ()) -> list[str]:
     """Every broken rule as a sentence that begins with the rule's name; empty when the history is as promised.
 
-    `counted`: by conversation, how many messages the server says there are.
+    `counted`: by conversation, how many messages the server says there are. `lists`: what users are told of their conversations in the end.
     """
     ordered = sorted(events, key=lambda event: event.t)
     checks = (_acknowledged, _each_id_once, _dense, _delivered_as_logged, _contiguous, _real_time_order, _sender_order, _nothing_of_nobody,
-              _epochs_announced, _refused_stays_out, _refused_did_nothing, _tenants_apart, _outside, _gone_by_somebody, _about_something, _marks_rise)
+              _epochs_announced, _refused_stays_out, _refused_did_nothing, _tenants_apart, _outside, _gone_by_somebody, _about_something, _marks_rise,
+              _marks_of_somebody)
     found = [sentence for check in checks for sentence in check(ordered, log)]
-    return found + list(_counted(counted or {}, log))
+    return [*found, *_counted(counted or {}, log), *_marks_kept(ordered, lists), *_unread(log, lists)]
 
 
 def tally(found: Iterable[str]) -> dict[str, int]:
@@ -309,6 +326,44 @@ def _marks_rise(events: Sequence[Event], log: Log) -> Iterator[str]:
             if event.seq > len(log.get(event.conversation, ())):
                 yield f"S11: {event.process} was told that {event.id} has read up to {event.seq} of {event.conversation}, which there is not"
             last[where] = event.seq
+
+
+def _marks_of_somebody(events: Sequence[Event], log: Log) -> Iterator[str]:
+    """What is told of somebody's reading they have said."""
+    said = {(event.client, event.conversation, event.seq) for event in events if event.op == "read"}
+    for event in events:
+        if event.op == "mark" and (event.id, event.conversation, event.seq) not in said:
+            yield f"S11: {event.process} was told that {event.id} has read up to {event.seq} of {event.conversation}, who has never said so"
+
+
+def _marks_kept(events: Sequence[Event], lists: Sequence[Listed]) -> Iterator[str]:
+    """No list knows less than what was acknowledged, unless something fell soon after that; and none knows more than was ever said."""
+    blows = [event.t for event in events if event.op == "blow"]
+    kept: dict[tuple[str, str], int] = defaultdict(int)
+    said: dict[tuple[str, str], int] = defaultdict(int)
+    for event in events:
+        if event.op == "read":
+            where = event.client, event.conversation
+            said[where] = max(said[where], event.seq)
+            if event.type == "ok" and not _within(blows, event.t, event.t + KEPT_NS):
+                kept[where] = max(kept[where], event.seq)
+    for user, conversation, read_seq, _ in lists:
+        least, most = kept[user, conversation], said[user, conversation]
+        if not least <= read_seq <= most:
+            yield f"S11: {user} is said to have read up to {read_seq} of {conversation}; {least} is acknowledged and kept, {most} was ever said"
+
+
+def _within(times: Sequence[int], since: int, until: int) -> bool:
+    return bisect_left(times, since) < bisect_right(times, until)
+
+
+def _unread(log: Log, lists: Sequence[Listed]) -> Iterator[str]:
+    """Messages behind what the user has read, and behind what they said last themselves."""
+    for user, conversation, read_seq, unread in lists:
+        messages = [entry for entry in log.get(conversation, ()) if entry.id and " " not in entry.id]
+        seen = max([read_seq, *(entry.seq for entry in messages if entry.sender == user)])
+        if unread != (there := sum(1 for entry in messages if entry.seq > seen)):
+            yield f"S12: {user} is said to have {unread} messages of {conversation} unread, and the log has {there} behind seq {seen}"
 
 
 def _counted(counted: Mapping[str, int], log: Log) -> Iterator[str]:

@@ -14,9 +14,9 @@ from trio.testing import MockClock
 from actors.room import Room
 from protocol.ids import show_act
 from services.heads import removed_by
-from sim.device import Device, History, to_entry
+from sim.device import ANSWER_S, Device, History, to_entry
 from sim.faults import FAULTS, SPELL_S, Skies
-from sim.history import Entry, violations
+from sim.history import Entry, Listed, violations
 from sim.stored import stored_otherwise
 from sim.world import Wire, World
 from storage.memory.store import Store
@@ -118,7 +118,7 @@ async def _live(world: World, skies: Skies, history: History, chance: random.Ran
         await _found(world)
         devices = [Device(world, history, tenant, user, ROOMS, chance.randrange(2**32), messages=MESSAGES, guests=("dave",), faults=result.faults)
                    for tenant in TENANTS for user in PEOPLE]
-        trouble = Trouble(world, skies, devices, chance, steps, result)
+        trouble = Trouble(world, skies, devices, history, chance, steps, result)
         for device in devices:
             device.companions = {other.user: other for other in devices if other.tenant == device.tenant}
             device.upheaval = trouble.upheaval
@@ -149,8 +149,8 @@ async def _stubbornly(act: Callable[[], Any]) -> Any:
     raise TimeoutError("the weather never let it happen")
 
 
-async def _ask(world: World, tenant: str, m: str, p: dict[str, Any], worker: str = "") -> Any:
-    """One command of alice's on a connection of its own."""
+async def _ask(world: World, tenant: str, m: str, p: dict[str, Any], worker: str = "", user: str = "alice") -> Any:
+    """One command on a connection of its own; alice's, unless it is another's."""
     heard: dict[int, Any] = {}
     news = trio.Event()
 
@@ -162,7 +162,7 @@ async def _ask(world: World, tenant: str, m: str, p: dict[str, Any], worker: str
 
     wire = Wire(world.workers[worker or min(world.workers)], hear)
     try:
-        wire.say(1, "hello", {"token": f"{tenant}:alice"})
+        wire.say(1, "hello", {"token": f"{tenant}:{user}"})
         with trio.fail_after(15):
             while 1 not in heard:  # noqa: ASYNC110 - the world's time costs nothing
                 await trio.sleep(0.01)
@@ -176,8 +176,10 @@ async def _ask(world: World, tenant: str, m: str, p: dict[str, Any], worker: str
 class Trouble:
     """Brings about what may go wrong, one thing after the other, some at the same time."""
 
-    def __init__(self, world: World, skies: Skies, devices: Sequence[Device], chance: random.Random, steps: Steps, result: Result) -> None:
-        self._world, self._skies, self._devices, self._chance, self._steps, self._result = world, skies, devices, chance, steps, result
+    def __init__(self, world: World, skies: Skies, devices: Sequence[Device], history: History, chance: random.Random, steps: Steps,
+                 result: Result) -> None:
+        self._world, self._skies, self._devices, self._history = world, skies, devices, history
+        self._chance, self._steps, self._result = chance, steps, result
         self._names = world.boots
         self._over = False
 
@@ -210,6 +212,7 @@ class Trouble:
     def _fall(self, name: str) -> None:
         if name in self._world.workers and len(self._world.workers) > 1 and not self._over:
             self._world.crash(name)
+            self._history.blow(name)
             self._world.nursery.start_soon(self._again, name)
 
     async def _again(self, name: str) -> None:
@@ -275,7 +278,8 @@ async def _judge(world: World, devices: Sequence[Device], history: History, resu
             await trio.sleep(0.5)
     result.found += [f"S5: {device.process} has not been given all of {behind}" for device in devices if (behind := device.behind(heads))]
     result.found += [surprise for device in devices for surprise in device.surprises]
-    result.found += violations(history.events, log, counted)
+    lists = await _lists(world, devices)
+    result.found += violations(history.events, log, counted, lists)
     await _all_stored(world)
     result.found += stored_otherwise(world.store)
     result.found += _bodies_gone(world)
@@ -302,6 +306,21 @@ async def _read_back(world: World, result: Result) -> tuple[dict[str, list[Entry
         page = await _stubbornly(lambda tenant=tenant: _ask(world, tenant, "conversation.list", {"limit": 50}))  # type: ignore[misc]
         counted |= {f"{tenant}/{row['conversation']['id']}": row["last_n"] for row in page["items"] if row["conversation"]["id"] in ROOMS}
     return log, counted
+
+
+async def _lists(world: World, devices: Sequence[Device]) -> list[Listed]:
+    """What everybody's list says of the rooms that they have not been shown out of, when the last read mark has its answer. Everything is
+    another worker's by then: what nobody has written down is not there."""
+    for device in devices:
+        device.reading = False
+    await trio.sleep(ANSWER_S + 1)
+    await world.turn()
+    rows = []
+    for device in devices:
+        page = await _stubbornly(lambda device=device: _ask(world, device.tenant, "conversation.list", {"limit": 50}, "", device.user))  # type: ignore[misc]
+        rows += [Listed(device.user, f"{device.tenant}/{row['conversation']['id']}", row["read_seq"], row["unread"]) for row in page["items"]
+                 if row["conversation"]["id"] in ROOMS and not device.lanes[row["conversation"]["id"]].over]
+    return rows
 
 
 async def _all_stored(world: World) -> None:

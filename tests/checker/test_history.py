@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.checker.history import RULES, Entry, Event, Outcome, digest, read, tally, violations, write
+from tests.checker.history import KEPT_NS, RULES, Entry, Event, Listed, Outcome, digest, read, tally, violations, write
 
 ROOM = "c_1"
 History = tuple[list[Event], dict[str, list[Entry]]]
@@ -251,12 +251,63 @@ def test_an_act_about_nothing_is_found() -> None:
     assert rules(([*events, act(40, "bob", "reaction.added zz r1", "invoke"), act(41, "bob", "reaction.added zz r1", "ok", 6)], log)) == {"S11"}
 
 
-def test_a_read_mark_that_falls_or_runs_ahead_is_found() -> None:
+def said_to_read(t: int, who: str, type: Outcome, seq: int) -> Event:
+    return Event(t, f"{who}/1", who, ROOM, "read", type, seq=seq)
+
+
+def told_read(t: int, seq: int) -> Event:
+    return Event(t, "bob/1", "bob", ROOM, "mark", "ok", "alice", seq=seq)
+
+
+def with_marks() -> History:
+    """alice has read up to 3, 5 and 9, of which the last is refused; bob is told of it, and twice of one when somebody took over."""
     events, log = good()
-    marks = [Event(50 + number, "bob/1", "bob", ROOM, "mark", "ok", "alice", seq=seq) for number, seq in enumerate((3, 5))]
-    assert violations(events + marks, log) == []
-    assert rules((events + [replace(mark, t=60 - mark.t) for mark in marks], log)) == {"S11"}
-    assert rules(([*events, replace(marks[0], seq=9)], log)) == {"S11"}
+    events += [said_to_read(49, "alice", "invoke", 3), told_read(50, 3), said_to_read(51, "alice", "ok", 3), said_to_read(52, "alice", "invoke", 5),
+               told_read(53, 5), said_to_read(54, "alice", "ok", 5), told_read(55, 5), said_to_read(56, "alice", "invoke", 9),
+               said_to_read(57, "alice", "fail", 9)]
+    return events, log
+
+
+def test_read_marks_that_rise_are_as_promised() -> None:
+    assert violations(*with_marks()) == []
+
+
+def test_a_read_mark_that_falls_or_runs_ahead_or_is_of_nobody_is_found() -> None:
+    events, log = with_marks()
+    assert rules(([*events, told_read(60, 3)], log)) == {"S11"}
+    assert rules(([*events, told_read(60, 9)], log)) == {"S11"}, "there is no such seq"
+    assert rules(([event for event in events if (event.op, event.seq) != ("read", 3)], log)) == {"S11"}, "who has never said so"
+
+
+def listed(events: list[Event], log: dict[str, list[Entry]], read_seq: int, unread: int) -> list[str]:
+    return [sentence.partition(":")[0] for sentence in violations(events, log, {}, [Listed("alice", ROOM, read_seq, unread)])]
+
+
+def test_an_acknowledged_read_mark_that_is_lost_is_found() -> None:
+    events, log = with_marks()
+    assert listed(events, log, 5, 0) == []
+    assert listed(events, log, 3, 2) == ["S11"]
+    assert listed(events, log, 10, 0) == ["S11"], "further than they ever said"
+
+
+def test_a_read_mark_may_be_lost_with_who_fell_soon_after_and_not_later() -> None:
+    events, log = with_marks()
+    assert listed([*events, Event(54 + KEPT_NS, "", "", "", "blow", "ok")], log, 3, 2) == []
+    assert listed([*events, Event(55 + KEPT_NS, "", "", "", "blow", "ok")], log, 3, 2) == ["S11"]
+    assert listed([*events, Event(40, "", "", "", "blow", "ok")], log, 3, 2) == ["S11"], "it fell before"
+
+
+def test_a_read_mark_without_an_answer_may_count_or_not() -> None:
+    events, log = with_marks()
+    unknown = [said_to_read(60, "alice", "invoke", 6), said_to_read(61, "alice", "info", 6)]
+    assert listed(events + unknown, log, 5, 0) == listed(events + unknown, log, 6, 0) == []
+
+
+def test_a_wrong_number_of_unread_messages_is_found() -> None:
+    """Behind what was read, and behind what one said last oneself: alice's is seq 3."""
+    events, log = with_marks()
+    assert listed(events, log, 5, 2) == ["S12"]
+    assert violations(*good(), {}, [Listed("bob", ROOM, 0, 0), Listed("alice", ROOM, 0, 2)]) == []
 
 
 def test_a_wrong_count_is_found() -> None:

@@ -89,8 +89,10 @@ async def fail_writes(stage: Stage, calls: str, chance: random.Random, within_s:
     await trio.sleep(chance.uniform(0.2, 1.0))
     victim = chance.choice(stage.server.pids())
     since = trio.current_time()
+    stage.history.blow(f"the disk of process {victim}")
     async with failing(victim, calls):
         await until(lambda: victim not in stage.server.pids(), within_s)
+    stage.history.blow(f"process {victim}, by its disk")
     took = await stage.all_are_back(since, within_s)
     await all_serve(stage)
     return took

@@ -23,6 +23,8 @@ from sim.device import to_entry
 from tests.checker.history import NOT_TOLD, Entry, Event, Op, Outcome, digest
 from tests.faults.acts import Act, Acts
 
+LOOKS_S = 6.0
+"""Within so long somebody looks at a conversation, and has read what is there."""
 WINDOW = 3
 """Messages of one client on their way to one conversation."""
 NO_CODE = 1006
@@ -76,7 +78,14 @@ class Lane:
     """The act that has no answer yet."""
     answered_of: float = -math.inf
     """When the latest attempt that was acknowledged began, by trio's clock."""
+    marking: int = 0
+    """The seq up to which it is just said that all was read; 0: of nothing."""
     news: trio.Event = field(default_factory=trio.Event)
+
+    @property
+    def busy(self) -> bool:
+        """Whether something has no answer yet."""
+        return bool(self.pending or self.acting or self.marking)
 
     def __str__(self) -> str:
         refused = f", refused, pauses {self.pause_s:g} s" if self.refused else ""
@@ -98,6 +107,10 @@ class History:
         """One more."""
         self.events.append(Event(time.monotonic_ns(), client.name, client.user, conversation, op, type, id, sha, epoch, seq))
 
+    def blow(self, whom: str) -> None:
+        """Something of the server was hurt just now."""
+        self.events.append(Event(time.monotonic_ns(), "", "", "", "blow", "ok", whom))
+
 
 class Client:
     """One user's device: it watches all its conversations, sends to each, and comes back whatever happens.
@@ -114,7 +127,7 @@ class Client:
         """Of sends and acts, by code."""
         self.told = Counter[str]()
         """The same, by what was said."""
-        self.sending = True
+        self.sending = self.reading = True
         self.connections = 0
         self.doing = "nothing yet"
         self.failed: deque[str] = deque(maxlen=5)
@@ -124,6 +137,7 @@ class Client:
             lane.acts = Acts(user, lane.conversation, self._chance, owner=owner)
         self._failures = 0
         self._longest_wait_s = longest_wait_s
+        self._chance_to_read = random.Random(f"{seed} reads")
         self._count = 0
 
     async def run(self) -> None:
@@ -175,6 +189,10 @@ class Client:
         """Something else to do."""
         return lane.acts.next(new_id(self._chance)) if lane.acts else None
 
+    async def looks(self) -> None:
+        """Until they look at a conversation again."""
+        await trio.sleep(self._chance_to_read.uniform(0, LOOKS_S))
+
     @property
     def token(self) -> str:
         """For `hello`."""
@@ -205,6 +223,7 @@ class Session:
                 lane.on_the_way, lane.refused, lane.pause_s = 0, bool(lane.pending), 0.0
                 self._nursery.start_soon(self._send_lane, lane)
                 self._nursery.start_soon(self._act_lane, lane)
+                self._nursery.start_soon(self._read_lane, lane)
             resume = {c: {"seq": seq, "epoch": epoch} for c, (seq, epoch) in self._client.last.items()}
             hello = {"token": self._client.token, **({"resume": resume} if resume else {})}
             self._nursery.start_soon(self._command, "hello", hello, self._hello)
@@ -214,6 +233,9 @@ class Session:
             self._note(lane.conversation, "info", message)
         for conversation, act in self._acting.items():
             self._note_act(conversation, "info", act)
+        for lane in self._client.lanes.values():
+            if lane.marking:
+                self._note_mark(lane, "info")
         return code
 
     # What comes.
@@ -235,6 +257,8 @@ class Session:
         conversation = push.get("c", "")
         if push["t"] == "conversation.watching":
             self._watched(conversation, push["p"])
+        elif push["t"] == "message.read":
+            self._history.note(self._client, conversation, "mark", "ok", push["p"]["user"], seq=push["p"]["seq"])
         elif "s" in push and conversation in self._client.lanes:
             _, epoch = self._client.last[conversation]
             self._client.last[conversation] = push["s"], epoch
@@ -338,6 +362,34 @@ class Session:
     def _note_act(self, conversation: str, outcome: Outcome, act: Act, seq: int = 0) -> None:
         _, epoch = self._client.last.get(conversation, (0, 0))
         self._history.note(self._client, conversation, "act", outcome, act.id, digest(act.text), epoch, seq)
+
+    async def _read_lane(self, lane: Lane) -> None:
+        """Now and then all that has come has been read."""
+        await self._greeted.wait()
+        while True:
+            await self._client.looks()
+            seq, _ = self._client.last.get(lane.conversation, (0, 0))
+            if seq and self._client.reading and self._client.sending:
+                await self._mark(lane, seq)
+
+    async def _mark(self, lane: Lane, seq: int) -> None:
+        done = trio.Event()
+
+        def answered(reply: Map) -> None:
+            error = reply.get("e")
+            self._note_mark(lane, "ok" if error is None else "info" if error["code"] in ("timeout", "internal") else "fail")
+            if error is not None and not error["retryable"]:
+                self._client.surprises.append(f"reading {lane.conversation} up to {seq}: {error}")
+            done.set()
+
+        lane.marking = seq
+        self._history.note(self._client, lane.conversation, "read", "invoke", seq=seq)
+        await self._command("message.read", {"c": lane.conversation, "seq": seq}, answered)
+        await done.wait()
+
+    def _note_mark(self, lane: Lane, outcome: Outcome) -> None:
+        self._history.note(self._client, lane.conversation, "read", outcome, seq=lane.marking)
+        lane.marking = 0
 
     async def _attempt(self, lane: Lane, message: Message, before: list[Message]) -> None:
         began = trio.current_time()

@@ -37,6 +37,8 @@ class Stage:
 
     def __init__(self, server: Server, clients: list[Client], history: History, token: str) -> None:
         self.server, self.clients, self.history, self._token = server, clients, history, token
+        self.lists: list[checker.Listed] = []
+        """What everybody's list said when all was over."""
 
     async def all_are_back(self, since: float, within_s: float) -> float:
         """Until each client has had a message of after `since` acknowledged in each conversation; seconds that took."""
@@ -75,20 +77,22 @@ class Stage:
             client.sending = False
         log: checker.Log = {}
         with trio.move_on_after(within_s):
-            while any(lane.pending or lane.acting for client in self.clients for lane in client.lanes.values()):
+            while any(lane.busy for client in self.clients for lane in client.lanes.values()):
                 await trio.sleep(0.02)
             log = await read_log(self.server.base, self._token, ROOMS)
             heads = {room: entries[-1].seq for room, entries in log.items()}
             while not all(client.is_drained(heads) for client in self.clients):
                 await trio.sleep(0.02)
             return log
-        behind = [(client.name, client.last, [lane for lane in client.lanes.values() if lane.pending or lane.acting]) for client in self.clients]
+        behind = [(client.name, client.last, [lane for lane in client.lanes.values() if lane.busy]) for client in self.clients]
         raise AssertionError(f"after {within_s} s not everything is answered and delivered: {behind}\n{self.troubles()}")
 
     async def check(self, log: checker.Log, keep: Path) -> dict[str, int]:
         """No rule is broken, nothing surprising was met, and both ways of reading give the same. Violations of each rule: none."""
         checker.write(self.history.events, keep / "history.jsonl")
-        found = checker.violations(self.history.events, log, await self.counted(log))
+        await self.read_on(log)
+        counted = await self.listed(log)
+        found = checker.violations(self.history.events, log, counted, self.lists)
         tally = checker.tally(found)
         print(f"violations: {shown(tally)}")
         if found:
@@ -101,15 +105,29 @@ class Stage:
             assert {message["id"]: as_folded(message) for message in listed} == folded(pushes), f"{room} reads other than its entries say"
         return tally
 
-    async def counted(self, log: checker.Log, within_s: float = 10) -> dict[str, int]:
-        """How many messages the list says there are, by room. It may lag behind the log for a moment."""
-        said: dict[str, int] = {}
+    async def read_on(self, log: checker.Log) -> None:
+        """Each reads some of the rooms to their end, and leaves the others as they are."""
+        for number, client in enumerate(self.clients):
+            marks = {room: log[room][-1].seq for room in ROOMS[number:]}
+            for room, seq in marks.items():
+                self.history.note(client, room, "read", "invoke", seq=seq)
+            await ask(self.server.base, client.token, [("message.read", {"c": room, "seq": seq}) for room, seq in marks.items()])
+            for room, seq in marks.items():
+                self.history.note(client, room, "read", "ok", seq=seq)
+
+    async def listed(self, log: checker.Log, within_s: float = 10) -> dict[str, int]:
+        """How many messages the list says there are, by room; into `lists`, what it says to each user. It may lag behind the log for a moment."""
+        counted: dict[str, int] = {}
         with trio.move_on_after(within_s):
-            while not said or checker.tally(checker.violations((), log, said))["S12"]:
-                [page] = await ask(self.server.base, self._token, [("conversation.list", {"limit": 100})])
-                said = {row["conversation"]["id"]: row["last_n"] for row in page["items"] if row["conversation"]["id"] in ROOMS}
-        assert said.keys() == set(ROOMS), f"only {sorted(said)} are listed"
-        return said
+            while not counted or checker.tally(checker.violations((), log, counted, self.lists))["S12"]:
+                await trio.sleep(0.1)
+                pages = [await ask(self.server.base, client.token, [("conversation.list", {"limit": 100})]) for client in self.clients]
+                rows = [(client.user, row["conversation"]["id"], row) for client, [page] in zip(self.clients, pages, strict=True)
+                        for row in page["items"] if row["conversation"]["id"] in ROOMS]
+                counted = {room: row["last_n"] for user, room, row in rows if user == self.clients[0].user}
+                self.lists = [checker.Listed(user, room, row["read_seq"], row["unread"]) for user, room, row in rows]
+        assert len(self.lists) == len(ROOMS) * len(self.clients), f"only {[row[:2] for row in self.lists]} are listed"
+        return counted
 
     def refused(self, code: str) -> int:
         """Refusals with this code so far."""
@@ -167,9 +185,11 @@ async def hurt(stage: Stage, times: int, how: Blow, chance: random.Random, withi
     hurts = Hurt([], [])
     for _ in range(times):
         await trio.sleep(chance.uniform(0.2, 1.0))
-        since = trio.current_time()
-        how(chance.choice(stage.server.pids()))
+        since, pid = trio.current_time(), chance.choice(stage.server.pids())
+        stage.history.blow(f"process {pid}")
+        how(pid)
         hurts.calm.append(await stage.all_are_back(since, within_s))
+        stage.history.blow(f"process {pid} by now")
         await all_serve(stage)
     return hurts
 
@@ -184,7 +204,8 @@ async def hail(stage: Stage, times: int, how: Blow, chance: random.Random, withi
             await trio.sleep(chance.uniform(0.0, 0.7))
             await until(lambda: bool(stage.server.pids()), 15)
             struck.append(trio.current_time())
-            how(chance.choice(stage.server.pids()))
+            how(pid := chance.choice(stage.server.pids()))
+            stage.history.blow(f"process {pid}")
             nursery.start_soon(_measure, stage, hurts, struck, calm)
             if chance.random() < 0.2 or number == times - 1:
                 await stage.all_are_back(struck[-1], within_s)

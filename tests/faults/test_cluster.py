@@ -159,6 +159,7 @@ async def test_whatever_dies_or_stands_still_nothing_is_lost_doubled_or_reordere
             await trio.sleep(chance.uniform(0.1, 1.0))
             victim = await trio.to_thread.run_sync(choose, cluster, chance)
             seen, since = len(stage.history.events), trio.current_time()
+            stage.history.blow(victim)
             try:
                 await fault(cluster, victim)
             except Missing as missing:
@@ -166,6 +167,7 @@ async def test_whatever_dies_or_stands_still_nothing_is_lost_doubled_or_reordere
                     raise
                 left_out.append(f"{name}: {missing}")
                 continue
+            stage.history.blow(victim)
             hurt_s = trio.current_time() - since
             back_s = await stage.all_are_back(trio.current_time(), BACK_WITHIN_S)
             acknowledged, anybody_s, worst_s = pauses(stage.history.events[seen:])

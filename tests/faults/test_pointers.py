@@ -12,6 +12,7 @@ import trio
 from trio_websocket import ConnectionClosed, HandshakeError
 
 from bench.server import kill
+from tests.checker.history import Log
 from tests.faults.load import Client, ask, connected, read_messages
 from tests.faults.load import _ask as ask_on
 from tests.faults.stage import ROOMS, USERS, Stage, open_stage, until
@@ -47,7 +48,9 @@ class Reader:
             for room in ROOMS if self.reading else ():
                 if seq := self.client.last.get(room, (0, 0))[0]:
                     self.tried[room] = max(seq, self.tried.get(room, 0))
+                    self.client.history.note(self.client, room, "read", "invoke", seq=seq)
                     await ask_on(socket, "message.read", {"c": room, "seq": seq})
+                    self.client.history.note(self.client, room, "read", "ok", seq=seq)
                     self.said.append((trio.current_time(), room, seq))
             await trio.sleep(0.2)
 
@@ -69,6 +72,7 @@ async def test_killed_workers_lose_no_pointer_but_those_of_the_last_seconds(tmp_
         tokens = {user: stage.server.session(user) for user in USERS}
         readers = [Reader(stage.server.base, tokens[client.user], client) for client in stage.clients]
         for reader in readers:
+            reader.client.reading = False  # on their own connections alone: how far exactly is looked at after each kill
             nursery.start_soon(reader.run)
         for _ in range(KILLS):
             await trio.sleep(DURABLE_S + 3)
@@ -76,7 +80,8 @@ async def test_killed_workers_lose_no_pointer_but_those_of_the_last_seconds(tmp_
                 reader.reading = False
             since = trio.current_time()
             assert all(any(reader.furthest(room, since - DURABLE_S) for room in ROOMS) for reader in readers), "nobody read: this shows nothing"
-            kill(chance.choice(stage.server.pids()), signal.SIGKILL)
+            kill(pid := chance.choice(stage.server.pids()), signal.SIGKILL)
+            stage.history.blow(f"process {pid}")
             await stage.all_are_back(since, 15)
             for reader in readers:
                 listed = await rows(stage, reader)
@@ -85,15 +90,16 @@ async def test_killed_workers_lose_no_pointer_but_those_of_the_last_seconds(tmp_
                     assert kept <= listed[room]["read_seq"] <= tried, (reader.client.user, room)
                 reader.reading = True
             await until(lambda: stage.server.serving() == stage.server.workers, 15)
-        await read_all(stage, readers)
+        log = await read_all(stage, readers)
         await check(stage, readers)
+        await stage.check(log, tmp_path)
         nursery.cancel_scope.cancel()
 
 
-async def read_all(stage: Stage, readers: list[Reader]) -> None:
-    """Nobody sends any more; everybody reads a part of what there is, and pauses."""
-    await stage.drain()
-    for number, reader in enumerate(readers):
+async def read_all(stage: Stage, readers: list[Reader]) -> Log:
+    """Nobody sends any more; everybody reads a part of what there is, and pauses. The log, as read back."""
+    log = await stage.drain()
+    for reader in readers:
         reader.reading = False
         [page] = await ask(stage.server.base, reader.token, [("conversation.sync", {"c": "me", "after": 0, "limit": 500})])
         told: dict[str, list[int]] = {}
@@ -101,7 +107,8 @@ async def read_all(stage: Stage, readers: list[Reader]) -> None:
             for room, seq in push.get("p", {}).get("conversations", {}).items() if push["t"] == "read.moved" else ():
                 told.setdefault(room, []).append(seq)
         assert all(earlier < later for seqs in told.values() for earlier, later in pairwise(seqs)), told
-        await ask(stage.server.base, reader.token, [("message.read", {"c": room, "seq": reader.client.last[room][0]}) for room in ROOMS[number:]])
+    await stage.read_on(log)
+    return log
 
 
 async def check(stage: Stage, readers: list[Reader]) -> None:

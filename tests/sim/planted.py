@@ -19,6 +19,7 @@ from services.deciding import Fold, Outcome
 from services.history import History
 from services.kinds import Touched
 from services.messages import fold
+from services.receipts.holding import Holding
 from sim.play import TENANTS
 from storage.memory.log import MemoryLog
 from storage.memory.store import Store
@@ -228,6 +229,16 @@ def read_marks_fall(patch: Patch) -> None:
     patch.setattr(Room, "emit", falling)
 
 
+def read_marks_are_not_written_down(patch: Patch) -> None:
+    patch.setattr(Holding, "due", lambda holding: None)
+    patch.setattr(Holding, "__bool__", lambda holding: False)
+
+
+def read_marks_that_could_not_be_written_are_taken_for_written(patch: Patch) -> None:
+    landed = Holding.landed
+    patch.setattr(Holding, "landed", lambda holding, number, *, kept, now: landed(holding, number, kept=True, now=now))
+
+
 def a_waking_room_leaves_out_the_tail(patch: Patch) -> None:
     patch.setattr("actors.room.catch_up", lambda tails, partition, key, fold, applied: None)
 
@@ -267,6 +278,7 @@ PLANTED: tuple[Plant, ...] = (
     storing_passes_over_what_is_not_decided, resuming_is_off_by_one, what_was_passed_on_is_passed_on_again, the_other_tenant_is_told_too,
     what_is_refused_takes_a_seq, the_message_before_is_not_waited_for,
     the_latest_seq_is_answered, it_is_answered_before_it_is_durable, every_entry_counts_as_a_message,
-    who_is_out_goes_on_reading, an_entry_is_read_twice, read_marks_fall, a_waking_room_leaves_out_the_tail, rights_are_checked_early_alone,
+    who_is_out_goes_on_reading, an_entry_is_read_twice, read_marks_fall, read_marks_are_not_written_down,
+    read_marks_that_could_not_be_written_are_taken_for_written, a_waking_room_leaves_out_the_tail, rights_are_checked_early_alone,
     bodies_of_deleted_messages_stay, an_unknown_outcome_is_told_as_a_refusal,
 )

@@ -4,13 +4,12 @@ import random
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from tests.checker.history import Entry, Event, Log, violations
+from tests.checker.history import Entry, Event, Listed, Log, violations
 
-Planted = tuple[list[Event], dict[str, list[Entry]]]
-Plant = Callable[[list[Event], dict[str, list[Entry]], random.Random], str]
+Plant = Callable[[list[Event], dict[str, list[Entry]], list[Listed], random.Random], str]
 
 
-def lose(events: list[Event], log: dict[str, list[Entry]], chance: random.Random) -> str:
+def lose(events: list[Event], log: dict[str, list[Entry]], lists: list[Listed], chance: random.Random) -> str:
     """An acknowledged message is not in the log, and those behind it close up."""
     event = chance.choice([event for event in events if (event.op, event.type) == ("send", "ok")])
     kept = [entry for entry in log[event.conversation] if entry.id != event.id]
@@ -18,7 +17,7 @@ def lose(events: list[Event], log: dict[str, list[Entry]], chance: random.Random
     return "S1"
 
 
-def double(events: list[Event], log: dict[str, list[Entry]], chance: random.Random) -> str:
+def double(events: list[Event], log: dict[str, list[Entry]], lists: list[Listed], chance: random.Random) -> str:
     """An acknowledged message is there twice."""
     event = chance.choice([event for event in events if (event.op, event.type) == ("send", "ok")])
     entries = log[event.conversation]
@@ -26,7 +25,7 @@ def double(events: list[Event], log: dict[str, list[Entry]], chance: random.Rand
     return "S2"
 
 
-def exchange(events: list[Event], log: dict[str, list[Entry]], chance: random.Random) -> str:
+def exchange(events: list[Event], log: dict[str, list[Entry]], lists: list[Listed], chance: random.Random) -> str:
     """Two entries have changed places."""
     entries = log[chance.choice(sorted(log))]
     at, other = chance.sample([place for place, entry in enumerate(entries) if entry.id and " " not in entry.id], 2)
@@ -34,7 +33,7 @@ def exchange(events: list[Event], log: dict[str, list[Entry]], chance: random.Ra
     return "S1 S4"
 
 
-def skip(events: list[Event], log: dict[str, list[Entry]], chance: random.Random) -> str:
+def skip(events: list[Event], log: dict[str, list[Entry]], lists: list[Listed], chance: random.Random) -> str:
     """Something was never delivered to somebody who was given what follows it."""
     lanes: dict[tuple[str, str], list[int]] = {}
     for place, event in enumerate(events):
@@ -44,22 +43,38 @@ def skip(events: list[Event], log: dict[str, list[Entry]], chance: random.Random
     return "S5"
 
 
-def invent(events: list[Event], log: dict[str, list[Entry]], chance: random.Random) -> str:
+def invent(events: list[Event], log: dict[str, list[Entry]], lists: list[Listed], chance: random.Random) -> str:
     """The log has what nobody sent."""
     conversation = chance.choice(sorted(log))
     log[conversation].append(Entry(len(log[conversation]) + 1, "0199c0ff-ee00-7000-8000-00000000cafe", "f" * 16, "alice"))
     return "S8"
 
 
-PLANTS: Sequence[Plant] = (lose, double, exchange, skip, invent)
+def unread(events: list[Event], log: dict[str, list[Entry]], lists: list[Listed], chance: random.Random) -> str:
+    """Somebody's list knows less of what they have read than was acknowledged last."""
+    at = chance.choice([place for place, row in enumerate(lists) if row.read_seq and any(
+        (event.op, event.type, event.client, event.conversation, event.seq) == ("read", "ok", row.user, row.conversation, row.read_seq)
+        for event in events[-len(lists) * 4:])])
+    lists[at] = lists[at]._replace(read_seq=lists[at].read_seq - 1)
+    return "S11"
 
 
-def unseen(events: Sequence[Event], log: Log, chance: random.Random) -> tuple[int, list[str]]:
+def fall(events: list[Event], log: dict[str, list[Entry]], lists: list[Listed], chance: random.Random) -> str:
+    """Somebody is told of a read mark that is below the one they were told of before."""
+    event = chance.choice([event for event in events if event.op == "mark" and event.seq > 1])
+    events.append(replace(event, t=events[-1].t, seq=event.seq - 1))
+    return "S11"
+
+
+PLANTS: Sequence[Plant] = (lose, double, exchange, skip, invent, unread, fall)
+
+
+def unseen(events: Sequence[Event], log: Log, lists: Sequence[Listed], chance: random.Random) -> tuple[int, list[str]]:
     """How many violations were planted, each in a copy of its own, and which were not found under the name of their rule."""
     missed: list[str] = []
     for plant in PLANTS:
-        spoiled_events, spoiled = list(events), {conversation: list(entries) for conversation, entries in log.items()}
-        rules = plant(spoiled_events, spoiled, chance).split()
-        if not {sentence.partition(":")[0] for sentence in violations(spoiled_events, spoiled)} & set(rules):
+        spoiled_events, spoiled, listed = list(events), {conversation: list(entries) for conversation, entries in log.items()}, list(lists)
+        rules = plant(spoiled_events, spoiled, listed, chance).split()
+        if not {sentence.partition(":")[0] for sentence in violations(spoiled_events, spoiled, {}, listed)} & set(rules):
             missed.append(f"the checker does not see what `{plant.__name__}` plants")
     return len(PLANTS), missed

@@ -20,7 +20,7 @@ RULE_NAMES = {
     "S5": "deliveries go on where they stopped", "S6": "acknowledged before another began: the earlier seq",
     "S7": "one sender's messages stay in order", "S8": "nothing that nobody sent; another epoch is announced",
     "S9": "what was refused is not in the log", "S10": "nothing of other tenants, nothing to or from who is out",
-    "S11": "what is gone was deleted; acts are about what is there", "S12": "what is counted is what the log has",
+    "S11": "what is gone was deleted; acts are about what is there; read marks rise and stay", "S12": "what is counted is what the log has",
 }
 
 
@@ -129,8 +129,9 @@ class Soak:
         planted, found = self.total("planted"), self.total("planted and found")
         yield from ("## Why a zero here means something", "",
                     f"- Into {planted} of the histories that real processes had left, a violation was planted afterwards (an acknowledged message "
-                    f"taken out of the log, two entries exchanged, a delivery left out, one invented): the checker found {found} of {planted}.",
-                    "- Twenty-four bugs planted in the product's own code are all found by simulated worlds: `pytest tests/sim -k planted`.",
+                    f"taken out of the log, two entries exchanged, a delivery left out, one invented, a read mark lost): the checker found {found} "
+                    f"of {planted}.",
+                    "- Twenty-six bugs planted in the product's own code are all found by simulated worlds: `pytest tests/sim -k planted`.",
                     "- Each round names its seed below. A simulated seed is always the same run; for real processes a seed fixes who is hurt and "
                     "when, not what the kernel does meanwhile.")
 

@@ -179,7 +179,7 @@ async def _staged(one: Round, folder: Path, workers: int, work: Callable[[Round,
             one.tally.update(violated.tally)
             one.lost.append(str(violated))
             return
-        planted, missed = unseen(stage.history.events, log, random.Random(one.seed))
+        planted, missed = unseen(stage.history.events, log, stage.lists, random.Random(one.seed))
         one.counts["planted"] += planted
         one.counts["planted and found"] += planted - len(missed)
         one.wrong += missed
