@@ -13,6 +13,12 @@ class Breaker:
     def __init__(self, again_s: float = AGAIN_S, now: Callable[[], float] = trio.current_time) -> None:
         self._again_s, self._now = again_s, now
         self._closed_until: float | None = None
+        self._since = 0.0
+
+    @property
+    def away_s(self) -> float:
+        """For how long nobody who asked has had an answer; 0 while it is there."""
+        return self._now() - self._since if self.away else 0.0
 
     @property
     def away(self) -> bool:
@@ -34,4 +40,6 @@ class Breaker:
 
     def failed(self) -> None:
         """It was not."""
+        if not self.away:
+            self._since = self._now()
         self._closed_until = self._now() + self._again_s

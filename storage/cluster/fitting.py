@@ -3,6 +3,7 @@
 import logging
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 
 import trio
@@ -28,8 +29,7 @@ _AT_ONCE = 1_000
 @asynccontextmanager
 async def open_mongo(uri: str, database: str = "caas") -> AsyncIterator[Mongo]:
     """The way to a database, looked over: a replica set whose majority is one. Raises Unfit, StorageAway."""
-    client = make_client(uri)
-    mongo = Mongo(client, database)
+    mongo = Mongo(partial(make_client, uri), database)
     giving_way = GivingWay(lambda: mongo.busy)
     mongo.open(giving_way.begin)
     try:

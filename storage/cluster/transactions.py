@@ -12,8 +12,10 @@ import logging
 import threading
 from collections.abc import Callable
 from contextlib import suppress
+from typing import Any
 
 import pymongo
+from pymongo import MongoClient
 from pymongo.client_session import ClientSession
 from pymongo.errors import OperationFailure, PyMongoError
 from pymongo.read_concern import ReadConcern
@@ -23,6 +25,7 @@ from storage.cluster.mongo_errors import CONFLICT, InTheWay
 from storage.ports.errors import StorageAway
 
 _log = logging.getLogger("storage.cluster")
+Doc = dict[str, Any]
 Writing = Callable[[ClientSession], None]
 
 TRIED_S, ENDED_S = 4.0, 1.0
@@ -36,29 +39,39 @@ class Transactions:
     """Of one node, one at a time. Used in threads."""
 
     def __init__(self) -> None:
+        self._client: MongoClient[Doc] | None = None
         self._lock = threading.Lock()
         self._session: ClientSession | None = None
 
     def make(self, step: ClientSession, write: Writing) -> None:
         """Have all that `write` writes written, or nothing; `step` goes on after it. Raises InTheWay, StorageAway, PyMongoError."""
-        if not self._lock.acquire(timeout=TRIED_S):
+        lock = self._lock_of(step.client)
+        if not lock.acquire(timeout=TRIED_S):
             raise StorageAway("another transaction has no answer yet")
         try:
             self._session = session = self._session or step.client.start_session(causal_consistency=False)
-            hindered = Hindered(write)
-            try:
-                with pymongo.timeout(TRIED_S):
-                    session.with_transaction(hindered, read_concern=ReadConcern("snapshot"), write_concern=WriteConcern("majority", j=True))
-            except PyMongoError as error:
-                self._end(session)
-                if not hindered.conflicts:
-                    raise
-                end_abandoned(session)
-                raise InTheWay("another transaction is in the way") from error
+            self._write(session, Hindered(write))
             if session.operation_time is not None:
                 step.advance_operation_time(session.operation_time)
         finally:
-            self._lock.release()
+            lock.release()
+
+    def _lock_of(self, client: MongoClient[Doc]) -> threading.Lock:
+        """A client that is new begins anew: what the one before has under way may never end."""
+        if client is not self._client:
+            self._client, self._lock, self._session = client, threading.Lock(), None
+        return self._lock
+
+    def _write(self, session: ClientSession, write: "Hindered") -> None:
+        try:
+            with pymongo.timeout(TRIED_S):
+                session.with_transaction(write, read_concern=ReadConcern("snapshot"), write_concern=WriteConcern("majority", j=True))
+        except PyMongoError as error:
+            self._end(session)
+            if not write.conflicts:
+                raise
+            end_abandoned(session)
+            raise InTheWay("another transaction is in the way") from error
 
     def _end(self, session: ClientSession) -> None:
         """At the server. Where that cannot be said, the session is used again: its next transaction says it."""

@@ -1,7 +1,8 @@
 """What is MongoDB's alone: what it refuses, what a crash between two writes of a step leaves, and how its errors are told apart."""
 
+import threading
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from deploy.local.engines import Mongo as Engine
 from deploy.local.member import Member
 from deploy.local.ports import free_ports
 from storage.cluster import documents as writing
+from storage.cluster import mongo as way_there
 from storage.cluster import steps
 from storage.cluster.documents import ClusterDocuments
 from storage.cluster.fitting import look_over, open_mongo
@@ -221,12 +223,37 @@ def test_an_address_that_cannot_be_is_refused() -> None:
 
 
 async def test_nothing_there_is_away_at_once_after_the_first_wait() -> None:
-    with make_client(f"mongodb://127.0.0.1:{free_ports(1)[0]}/") as client:
-        mongo = Mongo(client, "x")
-        for _ in range(3):
-            with pytest.raises(StorageAway):
-                await mongo.write(lambda database, session: database["x"].insert_one({}, session=session), 0.5)
-        assert mongo.away
+    mongo = Mongo(partial(make_client, f"mongodb://127.0.0.1:{free_ports(1)[0]}/"), "x")
+    for _ in range(3):
+        with pytest.raises(StorageAway):
+            await mongo.write(lambda database, session: database["x"].insert_one({}, session=session), 0.5)
+    assert mongo.away
+    await mongo.close()
+
+
+async def test_a_client_whose_threads_all_stand_still_is_replaced(mongo: Engine, database: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(way_there, "RENEW_S", 1.5)
+    go_on = threading.Event()
+
+    async def stand_still() -> None:
+        with suppress(StorageAway):
+            await way.read(lambda database, session: go_on.wait(), 0.1)
+
+    async with open_parts(mongo.uri, database) as (way, kept, _documents), trio.open_nursery() as nursery:
+        await kept.store(whole_step(1, 2))
+        for _ in range(way_there.READERS):
+            nursery.start_soon(stand_still)
+        with trio.fail_after(WITHIN_S):
+            while not (await loaded_or_away(kept)):
+                await trio.sleep(0.1)
+        go_on.set()
+
+
+async def loaded_or_away(kept: StoredEntries) -> bool:
+    try:
+        return (await kept.load(ONE, "c", 3)).head is not None
+    except StorageAway:
+        return False
 
 
 @pytest.mark.parametrize(("failing", "told"), [
