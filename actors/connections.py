@@ -62,7 +62,7 @@ class Connections:
         if ref is None:
             return
         try:
-            ref.send_nowait(Frames(batch))
+            ref.send_first(Frames(batch))
         except MailboxFull:
             connection.outbox.close(4429, "too_many")
         except ActorStopped:

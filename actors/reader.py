@@ -82,6 +82,7 @@ class Reader:
         """Read for as long as the worker lives."""
         while True:
             self.take(await self._log.receive())
+            await trio.lowlevel.checkpoint()
 
     async def look(self) -> None:
         """Once a second, see how far storage is, and who is to store (others may)."""
@@ -105,9 +106,10 @@ class Reader:
         for row in rows:
             if row.partition not in self._tails or not self._sound(row):
                 continue
-            self._tails.add(row)
+            key = Key(row.tenant, row.conversation)
+            self._tails.add(row, key)
             self._storer.expect(row, now)
-            batches.setdefault(Key(row.tenant, row.conversation), []).append(row)
+            batches.setdefault(key, []).append(row)
         for key, batch in batches.items():
             self._deliver(key, batch)
 

@@ -76,7 +76,7 @@ class Router:
     def post_here(self, key: Key, message: Message, reply: Settle) -> None:
         """Hand it to the room on this worker."""
         try:
-            self._rooms.post(name_of(key), message, lambda answer, error: reply(answer, refused(error)))
+            self._rooms.post(name_of(key), message, lambda answer, error: reply(answer, error and refused(error)))
         except (ActorStopped, MailboxFull, Quarantined) as error:
             reply(None, refused(error))
 
@@ -86,7 +86,7 @@ class Router:
             self.post(key, message, reply)
             return
         try:
-            self._rooms.post_first(name_of(key), message, lambda answer, error: reply(answer, refused(error)))
+            self._rooms.post_first(name_of(key), message, lambda answer, error: reply(answer, error and refused(error)))
         except (ActorStopped, MailboxFull, Quarantined) as error:
             reply(None, refused(error))
 
@@ -106,7 +106,7 @@ class Router:
         """What the log gave back for a conversation. Without `wake`, only if its room is awake: whoever wakes later finds it in the tail."""
         try:
             if wake:
-                self._rooms.send_nowait(name_of(key), Rows(rows))
+                self._rooms.send_first(name_of(key), Rows(rows))
             elif (room := self._rooms.find(name_of(key))) is not None:
                 room.send_nowait(Rows(rows))
         except (ActorStopped, MailboxFull, Quarantined) as error:
@@ -229,10 +229,10 @@ def key_of(name: str) -> Key:
     return Key(tenant, conversation)
 
 
-def refused(error: Exception | None) -> Exception | None:
+def refused(error: Exception) -> Exception:
     """What went wrong with an actor, as a client is told."""
     match error:
-        case None | Refused():
+        case Refused():
             return error
         case ActorStopped(begun=False):
             return moved()

@@ -272,7 +272,7 @@ class Assembly:
             await self.rates.of(scope.tenant).admitted(caller_of(scope), CONNECTS)
         elsewhere = await self.elsewhere.connections(scope, self.tenants.known(scope.tenant).personal(scope.user)) if self._policy else 0
         post = partial(self.tenant_actors.post_first, scope.tenant, Enter(scope.user, elsewhere))
-        await answered(lambda reply: post(lambda value, error: reply(value, refused(error))))
+        await answered(lambda reply: post(lambda value, error: reply(value, error and refused(error))))
 
     def _leave(self, scope: Scope) -> None:
         with contextlib.suppress(ActorStopped, MailboxFull):

@@ -9,7 +9,8 @@ import trio
 from storage.ports.log import Row
 
 MOST_BYTES = 64 * 1024 * 1024
-MOST_AT_ONCE = 2_000
+MOST_AT_ONCE = 64
+"""Rows: rooms have their turns as they are told of them, and others may run between two of these."""
 _ROW_OVERHEAD = 300
 
 

@@ -94,6 +94,11 @@ class Directory(Generic[M]):
         """Wake it if it sleeps. Raises MailboxFull, Quarantined or ActorStopped; never waits."""
         self._life(key, message).put(message, None)
 
+    def send_first(self, key: str, message: M) -> None:
+        """As send_nowait; but an actor that has nothing else to do, and never waits, has its turn in this very call. For whoever gives way by
+        itself when it has told many."""
+        self._life(key, message).put_first(message, None)
+
     def post(self, key: str, message: M, reply: Reply) -> None:
         """As send_nowait; `reply(result, error)` is called once, without a task."""
         self._life(key, message).put(message, reply)

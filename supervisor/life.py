@@ -402,7 +402,8 @@ class Life(Mailbox):
         """From here on there is no task (the one that is ending touches nothing any more); the next message brings another."""
         self.queue = None
         self.scope = None
-        self._watch_sleep()
+        if not self._sleep_watched:
+            self._watch_sleep()
 
     def _watch_sleep(self) -> None:
         if not self._sleep_watched and self.actor.idle < inf:

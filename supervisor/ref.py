@@ -45,6 +45,10 @@ class Ref(Generic[M]):
         """Put it in the mailbox now. Raises MailboxFull or ActorStopped; never waits (OTP cast)."""
         self._life.put(message, None)
 
+    def send_first(self, message: M) -> None:
+        """As send_nowait; but an actor that has nothing else to do, and never waits, has its turn in this very call."""
+        self._life.put_first(message, None)
+
     def post(self, message: M, reply: Reply) -> None:
         """As send_nowait; `reply(result, error)` is called once, without a task: with what `receive` returns, a refusal or ActorStopped.
 
