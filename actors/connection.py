@@ -179,17 +179,15 @@ class Connection(Actor[Message]):
 
     def _check_ids(self, commands: list[Command]) -> None:
         """An `i` that is still unanswered makes the whole frame bad: nothing of it takes effect."""
-        seen: set[int] = set()
         for command in commands:
-            if command.i and (command.i in self._open or command.i in seen):
+            if command.i in self._open:
                 raise BadFrame("an `i` that is not answered yet")
-            seen.add(command.i)
+            if command.i:
+                self._open.add(command.i)
 
     def _command(self, command: Command) -> None:
         if self.closed:
             return
-        if command.i:
-            self._open.add(command.i)
         if command.m == "hello":
             self._hello(command)
         elif self._watching is not None and not self._early:
@@ -268,10 +266,9 @@ class Connection(Actor[Message]):
         self._desk.load.entered()
         self._lanes.enter(_lane(command), command, work)
 
-    def _start(self, command: Command, work: Asked | Awaitable[Any]) -> None:
+    def _start(self, lane: str, command: Command, work: Asked | Awaitable[Any]) -> None:
         """Its turn has come."""
         assert self.scope is not None
-        lane = _lane(command)
         if isinstance(work, Asked):
             self._desk.router.post(Key(self.scope.tenant, work.act.conversation), Submit(work.act), partial(self._decided, command, lane, work))
         elif isinstance(work, Looking) and (found := work.now()):

@@ -11,7 +11,8 @@ from typing import Any
 from actors.lazily import NOTHING, begun
 from services.acts import Asked
 
-Start = Callable[[Any, Asked | Awaitable[Any]], None]
+Start = Callable[[str, Any, Asked | Awaitable[Any]], None]
+"""With the conversation, the command and its work."""
 
 
 class Lane:
@@ -22,11 +23,6 @@ class Lane:
     def __init__(self) -> None:
         self.acts, self.alone = 0, False
         self.waiting: deque[tuple[Any, Asked | Awaitable[Any]]] = NOTHING
-
-    @property
-    def empty(self) -> bool:
-        """Whether nothing is under way or waits."""
-        return not (self.acts or self.alone or self.waiting)
 
     def may(self, work: Asked | Awaitable[Any]) -> bool:
         """Whether this may start now, with nothing waiting before it."""
@@ -45,7 +41,7 @@ class Lanes:
     def enter(self, conversation: str, command: Any, work: Asked | Awaitable[Any]) -> None:
         """Start it, or have it wait for its turn."""
         if not conversation:
-            self._start(command, work)
+            self._start(conversation, command, work)
             return
         lane = self._lanes.get(conversation)
         if lane is None:
@@ -54,7 +50,7 @@ class Lanes:
             lane.waiting = begun(lane.waiting)
             lane.waiting.append((command, work))
         else:
-            self._begin(lane, command, work)
+            self._begin(conversation, lane, command, work)
 
     def leave(self, conversation: str, *, act: bool) -> None:
         """It is done (an act: it has its verdict)."""
@@ -66,8 +62,8 @@ class Lanes:
         else:
             lane.alone = False
         while lane.waiting and lane.may(lane.waiting[0][1]):
-            self._begin(lane, *lane.waiting.popleft())
-        if lane.empty:
+            self._begin(conversation, lane, *lane.waiting.popleft())
+        if not (lane.acts or lane.alone or lane.waiting):
             self._lanes.pop(conversation, None)
 
     def close(self) -> int:
@@ -81,12 +77,12 @@ class Lanes:
             lane.waiting.clear()
         return waited
 
-    def _begin(self, lane: Lane, command: Any, work: Asked | Awaitable[Any]) -> None:
+    def _begin(self, conversation: str, lane: Lane, command: Any, work: Asked | Awaitable[Any]) -> None:
         if isinstance(work, Asked):
             lane.acts += 1
         else:
             lane.alone = True
-        self._start(command, work)
+        self._start(conversation, command, work)
 
 
 def discard(work: Awaitable[Any]) -> None:

@@ -3,13 +3,15 @@
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
+import msgspec
+
 from services.acts import Act, View
 from services.scope import Scope
 from storage.ports.errors import StorageError
 from storage.ports.log import Row, StoredRow
 
 
-class Submit(NamedTuple):
+class Submit(msgspec.Struct, frozen=True, gc=False):
     """Have an act decided. Answered with a Verdict, or refused."""
 
     act: Act
@@ -60,7 +62,7 @@ class Rung(NamedTuple):
     call: Callable[[], None]
 
 
-class Rows(NamedTuple):
+class Rows(msgspec.Struct, frozen=True, gc=False):
     """What the log gave back for this conversation."""
 
     rows: Sequence[Row]

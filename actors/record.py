@@ -2,7 +2,6 @@
 
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
-from typing import NamedTuple
 
 import msgspec
 
@@ -21,7 +20,7 @@ _pack = msgspec.msgpack.Encoder().encode
 _NOTHING: Mapping[bytes, bool] = {}
 
 
-class Built(NamedTuple):
+class Built(msgspec.Struct, frozen=True, gc=False):
     """A record, and what the next act in the queue needs first: storage asked for an old id, or something brought into memory."""
 
     riding: dict[bytes, Riding]

@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import NamedTuple, Protocol
 
+import msgspec
+
 from actors.addressees import Addressees
 from actors.dispatch import lasting
 from actors.fanout import Fanout
@@ -54,7 +56,7 @@ class Socket(Protocol):
     def resume(self) -> None: ...
 
 
-class Frames(NamedTuple):
+class Frames(msgspec.Struct, frozen=True, gc=False):
     """Messages of the client, in order: (opcode, payload)."""
 
     frames: list[tuple[int, bytes]]

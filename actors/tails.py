@@ -69,12 +69,11 @@ class Tails:
         """The tail holds all rows after this place. KeyError when the partition is not followed."""
         return self._tails[partition].begins
 
-    def add(self, row: Row) -> None:
-        """A row that was read."""
+    def add(self, row: Row, key: Key) -> None:
+        """A row that was read, and its conversation."""
         tail = self._tails[row.partition]
         tail.read = row.place
         tail.rows.append(row)
-        key = Key(row.tenant, row.conversation)
         rows = tail.by_key.get(key)
         if rows is None:
             rows = tail.by_key[key] = deque()

@@ -2,7 +2,9 @@
 
 from collections import deque
 from collections.abc import Iterable, Sequence
-from typing import Any, NamedTuple
+from typing import Any
+
+import msgspec
 
 from protocol.errors import Refused
 from protocol.limits import RECEIPTS_TO_ALL
@@ -15,7 +17,7 @@ from services.scope import Scope
 from storage.ports.entry import Place, decode_entry, without_body
 
 
-class Recent(NamedTuple):
+class Recent(msgspec.Struct, frozen=True, gc=False):
     """An accepted entry that storage does not have yet."""
 
     seq: int
@@ -54,7 +56,7 @@ def view(fold: Fold, epoch: int, kinds: Kinds, recent: Sequence[Recent], scope: 
 
 def without(recent: Iterable[Recent], removed: bytes) -> deque[Recent]:
     """What is kept once the body of an act has been removed: it and its edits (whose fact `edits` names it) are stubs."""
-    return deque(row._replace(data=without_body(row.data)) if _concerns(row, removed) else row for row in recent)
+    return deque(msgspec.structs.replace(row, data=without_body(row.data)) if _concerns(row, removed) else row for row in recent)
 
 
 def reached(fold: Fold, recent: Sequence[Recent], seq: int) -> dict[str, Any]:

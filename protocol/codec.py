@@ -6,7 +6,7 @@ on, no float that is no number (the twin could not tell of it). A frame of flat 
 """
 
 import re
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any
 
 import msgspec
 from msgspec import Meta
@@ -73,7 +73,7 @@ class BadFrame(Exception):
     """Not decodable, or no command in it: the connection is closed with 4500, and nothing of the frame takes effect."""
 
 
-class Command(NamedTuple):
+class Command(msgspec.Struct, frozen=True, gc=False):
     """One command of a frame. `i` 0: no answer is wanted. `refusal`: decodable, but not to be carried out."""
 
     i: int

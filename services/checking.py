@@ -4,7 +4,8 @@ Laid beside `docs/model`: `check` is what a node does with a command before it a
 """
 
 from collections.abc import Collection, Mapping
-from typing import NamedTuple
+
+import msgspec
 
 from protocol.errors import Refused
 from protocol.ids import act_time
@@ -17,7 +18,7 @@ _SENDS = ("message.new", "message.reply")
 APPEND, ANSWER, WAIT, LOOK = "append", "answer", "wait", "look"
 
 
-class Checked(NamedTuple):
+class Checked(msgspec.Struct, frozen=True, gc=False):
     """What to do: append `act`; answer with `verdict`; wait for what is under way; or look up `op` in storage first."""
 
     what: str

@@ -8,6 +8,8 @@ own parts (`services/*/fold.py`), handed in as one table by `caas/wiring.py`; th
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
+import msgspec
+
 from protocol.ids import act_time
 from storage.ports.entry import NOWHERE, Entry, Place
 from storage.ports.log import Change
@@ -21,7 +23,7 @@ FIRST_RULES = 1
 WINDOW_LEAST, WINDOW_MOST, WINDOW_SPAN_MS = 16, 1_024, 120_000
 
 
-class Remembered(NamedTuple):
+class Remembered(msgspec.Struct, frozen=True, gc=False):
     """An accepted entry that the window still holds."""
 
     seq: int
@@ -43,7 +45,7 @@ class Member(NamedTuple):
     nth: int
 
 
-class Outcome(NamedTuple):
+class Outcome(msgspec.Struct, frozen=True, gc=False):
     """What the log decided about one entry: `what` is ok, duplicate, conflict, stale or refused (then `code` says why)."""
 
     what: str
@@ -66,7 +68,7 @@ class Said(Protocol):
     def facts(self) -> dict[str, Any]: ...
 
 
-class Decision(NamedTuple):
+class Decision(msgspec.Struct, frozen=True, gc=False):
     """A part's word, given before anything is changed."""
 
     refusal: str = ""
@@ -136,7 +138,7 @@ class Fold:
     def apply(self, entry: Entry, place: Place) -> Outcome:
         """Decide one entry and become the state after it. Pure and total; places rise from call to call."""
         self.place = place
-        if first := self.find(entry.op):
+        if first := self._found.get(entry.op):
             return Outcome("duplicate", first.seq, first.n, first.at) if first.digest == entry.digest else Outcome("conflict")
         if entry.checked < self.seq - len(self._window):
             return Outcome("stale")

@@ -14,7 +14,10 @@ def said(params: msgspec.Struct) -> dict[str, Any]:
     fields: dict[str, Any] = msgspec.to_builtins(params)  # leaves out what is UNSET
     for name in _NOT_SAID:
         fields.pop(name, None)
-    return {name: _in_order(value) if type(value) in (dict, list) else value for name, value in fields.items()}
+    for name, value in fields.items():
+        if type(value) in (dict, list):
+            fields[name] = _in_order(value)
+    return fields
 
 
 def _in_order(value: Any) -> Any:

@@ -6,7 +6,8 @@ While several tenants wait, each gives TURN_BYTES and then goes to the end of th
 import threading
 from collections import deque
 from collections.abc import Callable
-from typing import NamedTuple
+
+import msgspec
 
 from storage.ports.errors import StorageError
 from storage.ports.log import Record
@@ -18,7 +19,7 @@ TURN_BYTES = 64 * 1024
 _ENTRY_OVERHEAD = 100
 
 
-class Append(NamedTuple):
+class Append(msgspec.Struct, frozen=True, gc=False):
     """A record on its way. `since` is trio's time."""
 
     record: Record

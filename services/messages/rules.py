@@ -19,8 +19,8 @@ def check_message(p: Send) -> None:
         raise Refused("forbidden", "Only the server sends messages of type `system`: choose another type.", field="type")
     if not p.text and not p.attachments and p.custom is UNSET:  # "" and [] say nothing either
         raise Refused("bad_request", "A message needs `text`, `attachments` or `custom`.", field="text")
-    for field in ("reply_to", "thread"):
-        check_reference(getattr(p, field), field)
+    check_reference(p.reply_to, "reply_to")
+    check_reference(p.thread, "thread")
 
 
 def check_content(p: Send | Edit) -> None:

@@ -24,7 +24,6 @@ from services.scope import Scope
 from services.tenants import Tenants
 from storage.ports.entry import decode_entry
 
-_NOT_TOLD = frozenset({"c", "id", "after"})
 _END = 2**53
 
 
@@ -74,10 +73,12 @@ class Messages:
     def _act(self, scope: Scope, p: Send, op: bytes) -> Act:
         fields = said(p)
         digest = self._tenants.known(scope.tenant).digest("message.send", scope.user, fields)
-        told = {name: value for name, value in fields.items() if name not in _NOT_TOLD}
-        body = {"sender": scope.external, "type": "text", **told}
+        body = {"sender": scope.external, "type": "text", **fields}
+        del body["c"], body["id"]
         kind = "message.new" if p.thread is UNSET else "message.reply"
-        facts: dict[str, Any] = {name: told[name] for name in ("thread", "type") if name in told and told[name] != "text"}
+        facts: dict[str, Any] = {} if p.thread is UNSET else {"thread": p.thread}
+        if body["type"] != "text":
+            facts["type"] = body["type"]
         if p.mention_all is True:
             facts["mention_all"] = True
         after = parse_act(p.after) if p.after is not UNSET else None

@@ -160,7 +160,7 @@ class Store:
         for rows in self.rows:
             for number, row in enumerate(rows):
                 if row.place == place:
-                    rows[number] = row._replace(data=row.data[:-1] + bytes([row.data[-1] ^ 1]))
+                    rows[number] = msgspec.structs.replace(row, data=row.data[:-1] + bytes([row.data[-1] ^ 1]))
 
     def _needs_room(self) -> None:
         if self.full:

@@ -8,6 +8,8 @@ are *stored entries*, the record that lasts.
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
+import msgspec
+
 from storage.ports.entry import Place
 from storage.ports.errors import StorageError
 from storage.ports.scope import Tenanted
@@ -22,7 +24,7 @@ class Record(NamedTuple):
     entries: Sequence[bytes]
 
 
-class Row(NamedTuple):
+class Row(msgspec.Struct, frozen=True, gc=False):
     """One entry as the log gives it back. `data` is undecoded; it may be damaged."""
 
     place: Place
@@ -41,7 +43,7 @@ class StoredRow(NamedTuple):
     data: bytes
 
 
-class Accepted(NamedTuple):
+class Accepted(msgspec.Struct, frozen=True, gc=False):
     """Storing's word on one entry: it was accepted as `seq` of its conversation. `data` is kept where the log is not the store."""
 
     row: Row
@@ -51,7 +53,7 @@ class Accepted(NamedTuple):
     op: bytes
 
 
-class Change(NamedTuple):
+class Change(msgspec.Struct, frozen=True, gc=False):
     """A document as of `place`; written only if the stored one's place is earlier. `doc` None deletes (the place is kept)."""
 
     tenant: str

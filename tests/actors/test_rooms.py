@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 from typing import Any
 
+import msgspec
 import pytest
 import trio
 
@@ -194,10 +195,10 @@ async def test_a_damaged_record_stops_its_partition_and_is_never_renumbered(worl
     partition = partition_of(Key(TENANT, "g"), 8)
     owner = next(worker.assembly for worker in world.workers.values() if partition in worker.assembly.tails)
     row = world.store.rows[partition][-1]
-    bad = row._replace(place=Place(1, row.place.offset + 1_000, 0), data=row.data[:-1] + b"\xff")
+    bad = msgspec.structs.replace(row, place=Place(1, row.place.offset + 1_000, 0), data=row.data[:-1] + b"\xff")
     owner.reader.take([bad])
     assert owner.reader.damaged == {partition}
-    owner.reader.take([bad._replace(place=row.place)])
+    owner.reader.take([msgspec.structs.replace(bad, place=row.place)])
     assert (await alice.ask("message.send", c="g", id=new_id(world), text="x"))["error"] in ("timeout", "unavailable")
 
 

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import NamedTuple
 
+import msgspec
 import pytest
 import trio
 
@@ -198,8 +199,8 @@ async def test_what_a_follower_on_its_way_out_has_stored_holds_nothing_up(autoju
         fold = Fold(PARTS)
         for row in rows:
             fold.apply(decode_entry(row.data), row.place)
-        await before.log.store(Storing([accept(row, at, at) for at, row in enumerate(rows, 1)], (), [last._replace(doc=head_of(fold))],
-                                       {PARTITION: rows[-1].place}))
+        accepted, newest = [accept(row, at, at) for at, row in enumerate(rows, 1)], msgspec.structs.replace(last, doc=head_of(fold))
+        await before.log.store(Storing(accepted, (), [newest], {PARTITION: rows[-1].place}))
         await tell(desk, 3)
         await trio.sleep(5)
         assert [row.seq for row in await desk.backend.log.entries(ONE, "c", 0, 99, 99)] == [1, 2, 3]
@@ -271,7 +272,7 @@ async def test_one_entry_whose_documents_cannot_be_kept_closes_nothing(autojump_
                 said = decode_entry(row.data)
                 outcome = fold.apply(said, row.place)
                 good, bad = (Change(row.tenant, "things", name, {"n": n}, row.place) for name, n in (("good", outcome.seq), ("bad", 2**70)))
-                self.storer.decided(fold, row, said, outcome._replace(changes=[bad] if outcome.seq == 3 else [good]))
+                self.storer.decided(fold, row, said, msgspec.structs.replace(outcome, changes=[bad] if outcome.seq == 3 else [good]))
 
     async with open_desk(rooms=Spoilt()) as desk:
         await desk.reader.assign([PARTITION])

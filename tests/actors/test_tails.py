@@ -33,14 +33,18 @@ def row(offset: int) -> Row:
     return Row(Place(1, offset), 3, "t", "c", b"")
 
 
+def add(tails: Tails, row: Row) -> None:
+    tails.add(row, Key(row.tenant, row.conversation))
+
+
 def test_a_tail_is_whole_when_all_that_was_to_come_has_come() -> None:
     tails = Tails()
     tails.begin(3, NOWHERE, whole_at=BEYOND)
-    tails.add(row(1))
+    add(tails, row(1))
     assert not reaches(tails, 3, nothing())
     tails.expect(3, Place(1, 2))
     assert not reaches(tails, 3, nothing())
-    tails.add(row(2))
+    add(tails, row(2))
     assert reaches(tails, 3, nothing())
 
 
@@ -59,7 +63,7 @@ def test_what_was_stored_after_a_room_has_read_does_not_make_it_whole() -> None:
     tails.settle(3, Place(1, 2))
     assert not reaches(tails, 3, read)
     assert reaches(tails, 3, Read(Fold(PARTS), Loaded(Place(1, 2), None, (), ())))
-    tails.add(row(2))
+    add(tails, row(2))
     assert reaches(tails, 3, read)
 
 
@@ -129,10 +133,10 @@ def test_past_its_bound_the_oldest_rows_go_and_the_tail_says_where_it_begins() -
     tails.begin(3, NOWHERE)
     tails.begin(4, NOWHERE)
     for offset in range(1, 5):
-        tails.add(row(offset))
-    tails.add(row(5)._replace(partition=4))
+        add(tails, row(offset))
+    add(tails, msgspec.structs.replace(row(5), partition=4))
     assert reaches(tails, 3, nothing())
-    tails.add(row(6))
+    add(tails, row(6))
     assert (tails.begins(3), tails.begins(4)) == (Place(1, 1), NOWHERE)
     assert [row.place.offset for row in tails.of(3, Key("t", "c"))] == [2, 3, 4, 6]
     assert not reaches(tails, 3, nothing())  # such a room has to wait until storage is there

@@ -215,7 +215,7 @@ class World:
             return
         row = self.log[node.read]
         node.read += 1
-        node.tails.add(row)
+        node.tails.add(row, KEY)
         while len(node.tails._tails[0].rows) > TAIL_ROWS:
             node.tails._drop(node.tails._tails[0])  # the tail is bounded
         if self.random.random() < 0.2:

@@ -174,7 +174,7 @@ def the_latest_seq_is_answered(patch: Patch) -> None:
     def latest(self: Room) -> None:
         for riding in self._desk.flight.riding.values() if self._desk.flight else ():
             if riding.outcome is not None and riding.outcome.what == "ok":
-                riding.outcome = riding.outcome._replace(seq=self.fold.seq)
+                riding.outcome = msgspec.structs.replace(riding.outcome, seq=self.fold.seq)
         land(self)
 
     patch.setattr(Room, "_land", latest)
@@ -194,7 +194,7 @@ def it_is_answered_before_it_is_durable(patch: Patch) -> None:
 
 def every_entry_counts_as_a_message(patch: Patch) -> None:
     accept = Fold._accept
-    patch.setattr(Fold, "_accept", lambda fold, entry, decision: accept(fold, entry, decision._replace(counts=True)))
+    patch.setattr(Fold, "_accept", lambda fold, entry, decision: accept(fold, entry, msgspec.structs.replace(decision, counts=True)))
 
 
 def who_is_out_goes_on_reading(patch: Patch) -> None:
