@@ -9,22 +9,34 @@ from services.acts import Act, Verdict
 from services.checking import conflict, refusal
 from services.deciding import Outcome
 from storage.ports.entry import Entry
+from storage.ports.errors import OutcomeUnknown, StorageError, StorageFull, TooMuch
 from supervisor import Later
 
 MOST_COMMANDS, MOST_BYTES = 256, 256 * 1024
 MOST_WAITING = 4_096
 TRIES = 3
 NOT_NOW = Refused("unavailable", "The log is not answering right now: send it again in a moment.")
+TIMEOUT = Refused("timeout", "The log has not answered in time: send it again with the same id.")
+FULL = Refused("storage_full", "The disk is full: nothing was stored; send it again when there is room.")
+TOO_MANY = Refused("too_many", "Too much waits in this conversation: slow down.", limit=("waiting", MOST_WAITING, MOST_WAITING))
+CROWDED = Refused("too_many", "More of this application waits to be stored than is fair to the others: slow down.")
+_SAID: dict[type[StorageError], Refused] = {OutcomeUnknown: TIMEOUT, StorageFull: FULL, TooMuch: CROWDED}
+
+
+def said_of(error: StorageError) -> Refused:
+    """What somebody is told whose append the log has failed."""
+    return next((said for kind, said in _SAID.items() if isinstance(error, kind)), NOT_NOW)
 
 
 class Waiting(Later):
-    """A command at the desk, until it is answered with its Verdict, or fails with why not: only the first answer counts."""
+    """A command at the desk, until it is answered with its Verdict, or fails with why not: only the first answer counts. `sure`: whether
+    it may be denied by what is known here."""
 
-    __slots__ = ("act", "checked", "since", "tries")
+    __slots__ = ("act", "checked", "since", "sure", "tries")
 
-    def __init__(self, act: Act, since: float) -> None:
+    def __init__(self, act: Act, since: float, *, sure: bool = True) -> None:
         super().__init__()
-        self.act, self.since = act, since
+        self.act, self.since, self.sure = act, since, sure
         self.tries = 0
         self.checked: int | None = None  # the seq at which storage was asked about its id, if it was
 

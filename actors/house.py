@@ -10,6 +10,7 @@ import trio
 from actors.across import Across
 from actors.agreement import Agreement
 from actors.alarms import Alarms
+from actors.certainty import Certainty
 from actors.deadlines import Deadlines
 from actors.keys import Key
 from actors.ruling import Ruling
@@ -135,8 +136,8 @@ class House:
     def __init__(self, *, worker: str, log: Log, documents: Documents, counters: Counters, kinds: Kinds, parts: Parts,
                  vault: Sealer, clock: Clock, rng: Rng, errands: Errands, boot: int, tails: Tails, storer: Storer,
                  deadlines: Deadlines, alarms: Alarms, spread: Spread, rooms: Rooms, ephemeral: "Ephemeral",
-                 presences: Presences, across: Across, agreement: Agreement, ruling: Ruling) -> None:
-        self.worker, self.boot, self.across, self.agreement, self.ruling = worker, boot, across, agreement, ruling
+                 presences: Presences, across: Across, agreement: Agreement, ruling: Ruling, certainty: Certainty) -> None:
+        self.worker, self.boot, self.across, self.agreement, self.ruling, self.certainty = worker, boot, across, agreement, ruling, certainty
         self.log, self.documents, self.counters = log, documents, counters
         self.kinds, self.parts, self.vault = kinds, parts, vault
         self.clock, self.rng, self.errands = clock, rng, errands

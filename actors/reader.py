@@ -112,6 +112,7 @@ class Reader:
             batches.setdefault(key, []).append(row)
         for key, batch in batches.items():
             self._deliver(key, batch)
+        self._tails.told()
 
     def _sound(self, row: Row) -> bool:
         if not intact(row.data):

@@ -1,6 +1,6 @@
 """Making one record of what waits at a room's desk: each act checked, sealed and encoded, in order."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from functools import partial
 
 import msgspec
@@ -8,10 +8,10 @@ import msgspec
 from actors.desk import MOST_BYTES, MOST_COMMANDS, Desk, Riding, Waiting
 from actors.ephemeral.blocks import Blocks
 from actors.house import House
-from actors.keys import Key
+from actors.keys import Key, partition_of
 from protocol.errors import Refused
 from services.acts import Act
-from services.checking import ANSWER, LOOK, WAIT, check, refusal
+from services.checking import ANSWER, LOOK, WAIT, Checked, check, refusal
 from services.deciding import Fold
 from services.history import sealed_for
 from storage.ports.entry import Entry, Place, encode_entry
@@ -21,7 +21,7 @@ _NOTHING: Mapping[bytes, bool] = {}
 
 
 class Built(msgspec.Struct, frozen=True, gc=False):
-    """A record, and what the next act in the queue needs first: storage asked for an old id, or something brought into memory."""
+    """A record, and what the next act in the queue needs first: storage asked for an old id, or something to be waited for."""
 
     riding: dict[bytes, Riding]
     look: bytes = b""
@@ -35,11 +35,12 @@ def build(house: House, key: Key, fold: Fold, desk: Desk, stored: Place, looked_
     size = 0
     while desk.queue and len(riding) < MOST_COMMANDS and size < MOST_BYTES:
         waiting = desk.queue[0]
-        try:
-            looked = looked_up if waiting.checked is not None else _NOTHING  # what was asked for others says nothing of this one
-            checked = check(fold, house.kinds, waiting.act, ahead, stored, looked, house.ruling.number)
-        except Refused as refused:
-            desk.queue.popleft().fail(refused)
+        looked = looked_up if waiting.checked is not None else _NOTHING  # what was asked for others says nothing of this one
+        checked = _checked(house, fold, waiting.act, ahead, stored, looked)
+        if not waiting.sure and house.certainty.doubts_check(waiting.act, checked):
+            return Built(riding, needs=partial(house.certainty.settle, partition_of(key, house.log.partitions), desk.queue))
+        if isinstance(checked, Refused):
+            desk.queue.popleft().fail(checked)
             continue
         if checked.what == ANSWER and checked.verdict is not None:
             desk.queue.popleft().answer(checked.verdict)
@@ -64,6 +65,13 @@ def build(house: House, key: Key, fold: Fold, desk: Desk, stored: Place, looked_
         if house.kinds[waiting.act.kind].alone:
             break
     return Built(riding)
+
+
+def _checked(house: House, fold: Fold, act: Act, ahead: Collection[bytes], stored: Place, looked_up: Mapping[bytes, bool]) -> Checked | Refused:
+    try:
+        return check(fold, house.kinds, act, ahead, stored, looked_up, house.ruling.number)
+    except Refused as refused:
+        return refused
 
 
 def _ride(house: House, key: Key, fold: Fold, waiting: Waiting, act: Act) -> tuple[bytes, Riding] | None:

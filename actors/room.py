@@ -14,7 +14,7 @@ import trio
 
 from actors.alarms import Alarm
 from actors.bodies import MISSING, open_body
-from actors.desk import MOST_WAITING, NOT_NOW, Desk, Flight, Waiting
+from actors.desk import CROWDED, MOST_WAITING, NOT_NOW, TIMEOUT, TOO_MANY, Desk, Flight, Waiting, said_of
 from actors.ephemeral.blocks import Blocks
 from actors.ephemeral.inhabitants import Inhabitants
 from actors.house import House
@@ -40,6 +40,7 @@ from actors.messages import (
     Woken,
 )
 from actors.record import build
+from actors.refusing import settle
 from actors.viewing import Recent, lacks, view, without
 from actors.waking import AGAIN_S, Read, catch_up, moved, reaches, read_stored
 from protocol.codec import pack
@@ -52,20 +53,11 @@ from services.heads import removed_by
 from services.history import render_push
 from services.scope import Scope
 from storage.ports.entry import Entry, decode_entry, without_body
-from storage.ports.errors import OutcomeUnknown, StorageError, StorageFull, TooMuch
+from storage.ports.errors import StorageError
 from storage.ports.log import Record, Row
 from supervisor import Actor, ActorStopped, Exit, Later, MailboxFull
 
 _log = logging.getLogger("actors.room")
-
-_STRANGER_WAIT_S = 0.3
-"""For whom what was seen so far would be refused: they may have been let in by what was not seen, but are told before long."""
-
-TIMEOUT = Refused("timeout", "The log has not answered in time: send it again with the same id.")
-FULL = Refused("storage_full", "The disk is full: nothing was stored; send it again when there is room.")
-TOO_MANY = Refused("too_many", "Too much waits in this conversation: slow down.", limit=("waiting", MOST_WAITING, MOST_WAITING))
-CROWDED = Refused("too_many", "More of this application waits to be stored than is fair to the others: slow down.")
-_SAID: dict[type[StorageError], Refused] = {OutcomeUnknown: TIMEOUT, StorageFull: FULL, TooMuch: CROWDED}
 
 
 class Room(Actor[Message]):
@@ -140,14 +132,14 @@ class Room(Actor[Message]):
             case Appended():
                 self._appended(message)
             case Ask():
-                return self._ask(message)
+                return self._surely(partial(self._ask, message), doubted=message.view.sure)
             case Listen():
                 self._listeners[message.worker] = None
                 return self._told
             case Unlisten():
                 return self._unlisten(message.worker)
             case Signal():
-                return self._ephemeral.signal(message)
+                return self._surely(partial(self._ephemeral.signal, message))
             case Heard():
                 self._ephemeral.heard(message.signal)
             case Gone():
@@ -216,23 +208,14 @@ class Room(Actor[Message]):
     def _release(self) -> None:
         held, self._held = self._held, NOTHING
         for message, later in held:
-            try:
-                answer = self._handle(message)
-            except Refused as refused:
-                later.fail(refused)
-                continue
-            if isinstance(answer, Later):
-                answer.attach(lambda value, error, later=later: later.fail(error) if error else later.answer(value),  # type: ignore[misc]
-                              lambda _: None)  # nobody keeps a list of these
-            else:
-                later.answer(answer)
+            settle(later, partial(self._handle, message))
         self._tell()
 
     # Appending.
 
     def _submit(self, message: Submit) -> Later:
         desk, now = self._desk, trio.current_time()
-        waiting = Waiting(message.act, now)
+        waiting = Waiting(message.act, now, sure=self.house.certainty.needless)
         if (desk.flight is not None and desk.flight.overdue) or self.house.storer.behind(self._partition, now):
             waiting.fail(NOT_NOW)
         elif len(desk.queue) >= MOST_WAITING:
@@ -277,9 +260,8 @@ class Room(Actor[Message]):
             return self._land()
         self.house.deadlines.landed(flight.number)
         self._desk.flight = None
-        said = next((said for kind, said in _SAID.items() if isinstance(message.error, kind)), NOT_NOW)
         for riding in flight.riding.values():
-            riding.waiting.fail(said)
+            riding.waiting.fail(said_of(message.error))
 
     def _land(self) -> None:
         """When all of a record is acknowledged and read back: answer, each by the verdict of its own append."""
@@ -465,13 +447,28 @@ class Room(Actor[Message]):
 
     # Being asked.
 
+    def _surely(self, answer: Callable[[], object], *, doubted: bool = False) -> object:
+        """Answer; where that denies something, only when all has been read that others had decided by now."""
+        certainty = self.house.certainty
+        try:
+            if certainty.needless or not doubted:
+                return answer()
+        except Refused as refused:
+            if not certainty.doubts(refused):
+                raise
+        later = Later()
+        self._errand(partial(certainty.reach, self._partition),
+                     lambda _, error: Rung(partial(later.fail, error) if error else partial(settle, later, answer)))
+        return later
+
     def _ask(self, message: Ask) -> object:
         assert self._fold is not None
         if lacks(self._fold, message.view):
             later = Later()
             self._ahead.append((message, later))
-            patience = AHEAD_WAIT_S if self._refused(message) is None else _STRANGER_WAIT_S
-            self._errand(partial(trio.sleep, patience), lambda _, error: Patience(later), AHEAD_WAIT_S * 2)
+            stranger = self._refused(message) is not None  # what was not seen so far may have let them in
+            wait = partial(self.house.certainty.reach, self._partition) if stranger else partial(trio.sleep, AHEAD_WAIT_S)
+            self._errand(wait, lambda _, error: Patience(later), AHEAD_WAIT_S * 2)
             return later
         return self._viewed(message)
 

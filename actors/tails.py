@@ -3,6 +3,8 @@
 from collections import deque
 from collections.abc import Iterator
 
+import trio
+
 from actors.keys import Key
 from storage.ports.entry import NOWHERE, Place
 from storage.ports.log import Row
@@ -35,6 +37,7 @@ class Tails:
     def __init__(self, most_bytes: int = MOST_BYTES) -> None:
         self._tails: dict[int, Tail] = {}
         self._bytes, self._most = 0, most_bytes
+        self._awaited: trio.Event | None = None
 
     def __contains__(self, partition: int) -> bool:
         return partition in self._tails
@@ -59,6 +62,7 @@ class Tails:
         """Follow it no more."""
         tail = self._tails.pop(partition)
         self._bytes -= sum(_size(row) for row in tail.rows)
+        self.told()
 
     def stored(self, partition: int) -> Place:
         """The stored place, as last seen; before everything when the partition is not followed."""
@@ -81,6 +85,20 @@ class Tails:
         self._bytes += len(row.data) + _ROW_OVERHEAD
         while self._bytes > self._most:
             self._drop(next(tail for tail in self._tails.values() if tail.rows))
+
+    def told(self) -> None:
+        """Rows were read, and handed on: whoever waits for some looks."""
+        if self._awaited is not None:
+            self._awaited.set()
+            self._awaited = None
+
+    async def reach(self, partition: int, place: Place) -> None:
+        """Until everything up to a place has been read and handed on, or the partition is not followed any more. That it is stored is not
+        enough: a room that is awake knows what it was handed."""
+        while (tail := self._tails.get(partition)) is not None and tail.read < place:
+            if self._awaited is None:
+                self._awaited = trio.Event()
+            await self._awaited.wait()
 
     def of(self, partition: int, key: Key) -> Iterator[Row]:
         """The conversation's rows that are not stored, in order."""

@@ -9,6 +9,7 @@ from actors.across import Across, signal_of
 from actors.addressees import Addressees
 from actors.agreement import Agreement
 from actors.alarms import Alarms
+from actors.certainty import Certainty
 from actors.deadlines import Deadlines
 from actors.dispatch import Dispatch
 from actors.drawing import Drawing
@@ -130,7 +131,8 @@ class Assembly:
         self.ruling = Ruling(knows, self.living if node else None, backend.counters, backend.documents, world.clock)
         self.elsewhere = Elsewhere(self.across, self.living, backend.counters, errands, world.clock, self.router.heard)
         self.presences = Presences(me, self.router, links, self.alarms, self.tenants, frame, self.elsewhere)
-        self.house = House(worker=me, across=self.across, agreement=self.agreement, ruling=self.ruling, log=log, documents=backend.documents,
+        self.house = House(worker=me, across=self.across, agreement=self.agreement, ruling=self.ruling, certainty=Certainty(log, self.tails),
+                           log=log, documents=backend.documents,
                            counters=backend.counters, kinds=kinds, parts=parts,
                            vault=self.vault, clock=world.clock, rng=world.rng, errands=errands, boot=boot, tails=self.tails, storer=self.storer,
                            deadlines=self.deadlines, alarms=self.alarms, rooms=self.router, ephemeral=PARTS, presences=self.presences,

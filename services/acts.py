@@ -67,6 +67,8 @@ class View(msgspec.Struct, frozen=True, gc=False):
     """A place that storage has come to: likewise."""
     op: bytes = b""
     """The act to find."""
+    sure: bool = False
+    """Whether the room is to read first what other nodes had decided when it was asked."""
     users: Sequence[str] = ()
     """Of rights: internal ids of those concerned."""
 

@@ -125,9 +125,20 @@ class History:
         kept = within(rows[-limit:][::-1])[::-1] if newest else within(rows[:limit])
         return Passage(kept, view, len(rows) > len(kept))
 
-    async def find(self, scope: Scope, conversation: str, op: bytes) -> Passage:
-        """The entry of an act: one row, or none."""
-        view = await self._rooms.view(scope, conversation, View("find", op=op))
+    @property
+    def alone(self) -> bool:
+        """Whether no other node decides anything: then nothing has to be looked at twice."""
+        return self._log.alone
+
+    async def find(self, scope: Scope, conversation: str, op: bytes, *, sure: bool = False) -> Passage:
+        """The entry of an act: one row; none, only when the log has been read to its end. `sure`: read it to its end in any case."""
+        passage = await self._found(scope, conversation, op, sure=sure)
+        if passage.rows or sure or self.alone:
+            return passage
+        return await self._found(scope, conversation, op, sure=True)
+
+    async def _found(self, scope: Scope, conversation: str, op: bytes, *, sure: bool) -> Passage:
+        view = await self._rooms.view(scope, conversation, View("find", op=op, sure=sure))
         rows = [StoredRow(seq, n, NOWHERE, data) for seq, n, data in view["found"]]
         if not rows and (row := await self._log.find(scope, conversation, op)) is not None and row.seq <= view["head"]["seq"]:
             rows = [row]

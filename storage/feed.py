@@ -34,12 +34,14 @@ class Feed:
             self._news.set()
 
     async def take(self) -> list[Row]:
-        """The next rows, at least one. A cancelled call takes none."""
+        """The next rows, at least one; of a record all or none. A cancelled call takes none."""
         while not self._rows:
             self._news = trio.Event()
             await self._news.wait()
         await trio.lowlevel.checkpoint_if_cancelled()
         rows = [self._rows.popleft() for _ in range(min(len(self._rows), MOST_AT_ONCE))]
+        while self._rows and _one_record(rows[-1], self._rows[0]):
+            rows.append(self._rows.popleft())
         self._resize(-sum(map(_size, rows)))
         return rows
 
@@ -68,3 +70,8 @@ class Feed:
 
 def _size(row: Row) -> int:
     return len(row.data) + _ROW_OVERHEAD
+
+
+def _one_record(row: Row, next_: Row) -> bool:
+    """Whether both came at one offset."""
+    return row.partition == next_.partition and row.place[:2] == next_.place[:2]

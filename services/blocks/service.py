@@ -58,16 +58,21 @@ class Blocks:
         tenant = self._tenants.known(scope.tenant)
         personal, direct = tenant.personal(scope.user), tenant.direct(scope.user, other)
         act = self._acting.act(scope, p, kind, {"user": other, "direct": direct}, {}, within=personal)
-        act = msgspec.structs.replace(act, body={"user": p.user, "blocked": blocked}, moot=await self._blocks(scope, personal, direct) == blocked)
+        act = msgspec.structs.replace(act, body={"user": p.user, "blocked": blocked}, moot=await self._moot(scope, personal, direct, blocked))
         verdict = await self._rooms.submit(scope, act)
         if not verdict.unchanged:
             await self._tell(scope, direct, act, verdict)
         return seq_of(verdict)
 
-    async def _blocks(self, scope: Scope, personal: str, direct: str) -> bool:
+    async def _moot(self, scope: Scope, personal: str, direct: str, blocked: bool) -> bool:
+        """Whether it is so already: also by what other nodes have decided by now."""
+        return (await self._blocks(scope, personal, direct, sure=False) == blocked
+                and await self._blocks(scope, personal, direct, sure=True) == blocked)
+
+    async def _blocks(self, scope: Scope, personal: str, direct: str, *, sure: bool) -> bool:
         """Whether they block already, as far as their own conversation has decided."""
         key = block_key(direct, scope.user)
-        view = await self._rooms.view(scope, personal, View("find", own=True))
+        view = await self._rooms.view(scope, personal, View("find", own=True, sure=sure))
         return closes((await self._lately.read(scope, personal, view, COLLECTION, [key])).get(key))
 
     async def _tell(self, scope: Scope, direct: str, act: Act, verdict: Verdict) -> None:

@@ -1,6 +1,7 @@
 """The verbs of what becomes of a message: edit, delete, pin."""
 
 from collections.abc import Awaitable
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -31,10 +32,14 @@ class Changing:
     @command("message.edit", "PATCH /conversations/{c}/messages/{id}", answers=replies.Edited, needs=("edit_own", "edit_any"))
     async def edit(self, scope: Scope, p: Edit) -> Asked:
         """Say it better. Absent: unchanged; null: cleared."""
-        message = checked_message(p.c, p.id)
+        checked_message(p.c, p.id)
         check_edit(p)
+        return await self._current.surely(partial(self._edited, scope, p))
+
+    async def _edited(self, scope: Scope, p: Edit, sure: bool) -> Asked:
+        message = checked_message(p.c, p.id)
         changed = {name: value for name, value in said(p).items() if name in CHANGEABLE}
-        target = await self._current.target(scope, p.c, message)
+        target = await self._current.target(scope, p.c, message, sure=sure)
         mentions = await self._mentioned(scope, p)
         if not target.refusal and not target.deleted:
             check_left({**target.body, **changed})
@@ -46,8 +51,12 @@ class Changing:
     @command("message.delete", "DELETE /conversations/{c}/messages/{id}", answers=replies.Done, needs=("delete_own", "delete_any"))
     async def delete(self, scope: Scope, p: Delete) -> Asked:
         """Take a message back for everybody, or out of one's own sight."""
+        checked_message(p.c, p.id)
+        return await self._current.surely(partial(self._deleted, scope, p))
+
+    async def _deleted(self, scope: Scope, p: Delete, sure: bool) -> Asked:
         message = checked_message(p.c, p.id)
-        target = await self._current.target(scope, p.c, message)
+        target = await self._current.target(scope, p.c, message, sure=sure)
         if p.for_ == "me":
             return await self._hide(scope, p, target)
         facts = {"removes": message, "of": target.sender, "seq": target.seq}
@@ -56,16 +65,16 @@ class Changing:
     @command("message.pin", "PUT /conversations/{c}/messages/{id}/pin", answers=replies.Done, needs=("pin",))
     async def pin(self, scope: Scope, p: Pin) -> Asked:
         """Pin a message for everybody."""
-        return await self._pinned(scope, p, on=True)
+        return await self._current.surely(partial(self._pinned, scope, p, True))
 
     @command("message.unpin", "DELETE /conversations/{c}/messages/{id}/pin", answers=replies.Done, needs=("pin",))
     async def unpin(self, scope: Scope, p: Pin) -> Asked:
         """Unpin it."""
-        return await self._pinned(scope, p, on=False)
+        return await self._current.surely(partial(self._pinned, scope, p, False))
 
-    async def _pinned(self, scope: Scope, p: Pin, *, on: bool) -> Asked:
+    async def _pinned(self, scope: Scope, p: Pin, on: bool, sure: bool) -> Asked:
         message = checked_message(p.c, p.id)
-        target = await self._current.target(scope, p.c, message)
+        target = await self._current.target(scope, p.c, message, sure=sure)
         kind, moot = "message.pinned" if on else "message.unpinned", bool(target.overlay.get("pinned")) == on
         return Asked(self._act(scope, p, kind, {"message": message}, {}, _refusal(target), moot and not target.refusal), seq_of)
 

@@ -1,12 +1,12 @@
 """Messages as they are now: what was said, and what became of it since. From storage, and from the room what is not there yet."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
 from protocol.errors import Refused
 from services import hiding, overlays
-from services.acts import Rooms, View
+from services.acts import Asked, Rooms, View
 from services.amending import Document
 from services.conversations.acting import People
 from services.history import History, Opened, Passage
@@ -73,10 +73,15 @@ class Current:
             shown[row.seq] = shown_now(entry, row, body or {}, over[row.seq], edits) | reacted.get((conversation, entry.op), {})
         return [shown[seq] for seq in sorted(shown)]
 
-    async def target(self, scope: Scope, conversation: str, op: bytes) -> Target:
+    async def surely(self, make: Callable[[bool], Awaitable[Asked]]) -> Asked:
+        """An act made by what is known; one that is refused or would change nothing once more, with `True`: by what the log has by now."""
+        asked = await make(False)
+        return asked if self._history.alone or not (asked.act.refusal or asked.act.moot) else await make(True)
+
+    async def target(self, scope: Scope, conversation: str, op: bytes, *, sure: bool) -> Target:
         """The message with this id, for somebody who wants to do something to it. Raises Refused only where trying again may help."""
         try:
-            passage = await self._history.find(scope, conversation, op)
+            passage = await self._history.find(scope, conversation, op, sure=sure)
             if not passage.rows:
                 return Target("not_found")
             return await self._targeted(scope, conversation, passage)

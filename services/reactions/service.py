@@ -1,5 +1,6 @@
 """The verbs of reactions."""
 
+from functools import partial
 from typing import Any
 
 from msgspec import UNSET
@@ -28,18 +29,18 @@ class Reactions:
     @command("reaction.add", "PUT /conversations/{c}/messages/{id}/reactions/{emoji}", answers=replies.Done, makes=True, needs=("react",))
     async def add(self, scope: Scope, p: React) -> Asked:
         """React to a message with an emoji."""
-        return await self._asked(scope, p, "reaction.added", added=True)
+        return await self._current.surely(partial(self._asked, scope, p, "reaction.added", True))
 
     @command("reaction.remove", "DELETE /conversations/{c}/messages/{id}/reactions/{emoji}", answers=replies.Done, needs=("react",))
     async def remove(self, scope: Scope, p: React) -> Asked:
         """Take it back."""
-        return await self._asked(scope, p, "reaction.removed", added=False)
+        return await self._current.surely(partial(self._asked, scope, p, "reaction.removed", False))
 
-    async def _asked(self, scope: Scope, p: React, kind: str, *, added: bool) -> Asked:
+    async def _asked(self, scope: Scope, p: React, kind: str, added: bool, sure: bool) -> Asked:
         message = checked_message(p.c, p.id)
         if scope.is_application:
             raise Refused("forbidden", "The application itself cannot react: say who does, with `CAAS-User`.")
-        target = await self._current.target(scope, p.c, message)
+        target = await self._current.target(scope, p.c, message, sure=sure)
         refusal = target.refusal or ("not_found" if target.deleted else "")
         users = [] if refusal else await self._reactors(scope, p, message)
         if added and not refusal:

@@ -8,7 +8,7 @@ bounded on this side, and librdkafka's own queue is bounded too.
 import logging
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import partial
 from typing import NamedTuple
 
@@ -33,6 +33,7 @@ AHEAD = 8
 """Such batches that may be on their way to trio."""
 _LOOK_S = 0.05
 _CLOSE_S = 5.0
+_HIGHS_WITHIN_S = 2.0
 _ENDS = (OffsetSpec.earliest(), OffsetSpec.latest())  # type: ignore[no-untyped-call]
 _LOST = frozenset({KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE, KafkaError._LOG_TRUNCATION})
 
@@ -97,6 +98,11 @@ class Follows:
                 raise
             self._asked = set(after)
             return ends
+
+    async def reached(self, partitions: Collection[int]) -> dict[int, Place]:
+        """See the port Log, `ends`. An offset is a whole record, which the feed never divides."""
+        highs = await highs_of(self._admin, self._topic, partitions)
+        return {partition: Place(self._generation, high - 1) for partition, high in highs.items() if high}
 
     async def run(self) -> None:
         """Put what was read into the feed, for as long as the worker lives. Raises what ended the thread."""
@@ -277,3 +283,17 @@ def reach_now(admin: AdminClient, wanted: Sequence[TopicPartition]) -> dict[int,
     asked = [admin.list_offsets(dict.fromkeys(wanted, spec), request_timeout=ANSWER_S) for spec in _ENDS]
     lows, highs = [{each.partition: future.result(ANSWER_S + 1).offset for each, future in futures.items()} for futures in asked]
     return {partition: Reach(low, highs[partition]) for partition, low in lows.items()}
+
+
+async def highs_of(admin: AdminClient, topic: str, partitions: Iterable[int]) -> dict[int, int]:
+    """The offset behind the last record of each, asked once. Raises StorageAway."""
+    wanted = {TopicPartition(topic, partition): _ENDS[1] for partition in partitions}
+
+    def ask() -> dict[int, int]:
+        futures = admin.list_offsets(wanted, request_timeout=_HIGHS_WITHIN_S)
+        return {each.partition: future.result(_HIGHS_WITHIN_S).offset for each, future in futures.items()}
+
+    try:
+        return await trio.to_thread.run_sync(ask, abandon_on_cancel=True)
+    except (KafkaException, TimeoutError) as error:
+        raise StorageAway(f"Kafka does not say how far the log reaches: {error}") from error

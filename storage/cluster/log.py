@@ -11,7 +11,7 @@ from storage.cluster.ports import Keeps, MadeAs, Shares
 from storage.feed import MOST_BYTES, Feed
 from storage.giving_way import GivingWay
 from storage.ports.entry import Place
-from storage.ports.errors import StorageError
+from storage.ports.errors import StorageAway, StorageError
 from storage.ports.log import Loaded, Record, Row, Stored, StoredRow, Storing
 from storage.ports.scope import Tenanted
 
@@ -22,6 +22,7 @@ class ClusterLog:
     def __init__(self, kafka: Kafka, settings: MadeAs, kept: Keeps, shares: Shares, *, schema: int = 0, feed_bytes: int = MOST_BYTES) -> None:
         self.partitions, self.generation, self.epoch = settings.partitions, settings.generation, settings.epoch
         topic = kafka.log_topic(settings.generation)
+        self.alone = False
         self._kept, self._shares, self._feed = kept, shares, Feed(feed_bytes)
         self.appends = Appends(kafka, topic, schema)
         self._follows = Follows(kafka, topic, settings.generation, self._feed)
@@ -54,6 +55,12 @@ class ClusterLog:
     async def follow(self, after: Mapping[int, Place]) -> Mapping[int, Place]:
         """See the port."""
         return await self._follows.follow(after)
+
+    async def ends(self, partitions: Collection[int]) -> Mapping[int, Place]:
+        """See the port."""
+        if self.away:
+            raise StorageAway("Kafka answers nobody")
+        return await self._follows.reached(partitions)
 
     async def receive(self) -> Sequence[Row]:
         """See the port."""

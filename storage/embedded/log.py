@@ -37,7 +37,7 @@ class EmbeddedLog:
 
     def __init__(self, settings: Settings, desk: Desk, readers: Readers, feed: Feed) -> None:
         self.partitions, self.generation, self.epoch = settings.partitions, settings.generation, settings.epoch
-        self._settings, self._desk, self._readers, self._feed = settings, desk, readers, feed
+        self._settings, self._desk, self._readers, self._feed, self.alone = settings, desk, readers, feed, True
         self._asked: set[int] = set()
         """What the writer has been asked to follow."""
         self._live: set[int] = set()
@@ -66,6 +66,11 @@ class EmbeddedLog:
             self._desk.switch(Switch(frozenset(after), reached, followed.set))
             await followed.wait()
             return {partition: end for partition, end in self._ends.items() if partition in gained}
+
+    async def ends(self, partitions: Collection[int]) -> Mapping[int, Place]:
+        """See the port."""
+        ends, _ = await self._readers.read(read_ends)
+        return {partition: Place(self.generation, offset) for partition, offset in ends.items() if partition in partitions}
 
     async def receive(self) -> Sequence[Row]:
         """See the port."""

@@ -18,7 +18,7 @@ class MemoryLog:
 
     def __init__(self, store: Store, way: Way) -> None:
         self.partitions, self.generation, self.epoch = store.partitions, store.generation, store.epoch
-        self._store, self._way = store, way
+        self._store, self._way, self.alone = store, way, False
         self._cursors: dict[int, Place] = {}
         self._news = trio.Event()
 
@@ -33,6 +33,11 @@ class MemoryLog:
         self._cursors = {partition: self._cursors.get(partition, place) for partition, place in after.items()}
         self.look()
         return {partition: end for partition, end in ends.items() if end > after[partition]}
+
+    async def ends(self, partitions: Collection[int]) -> Mapping[int, Place]:
+        """See the port."""
+        await trio.lowlevel.checkpoint()
+        return {partition: self._store.rows[partition][-1].place for partition in partitions if self._store.rows[partition]}
 
     async def receive(self) -> Sequence[Row]:
         """See the port."""

@@ -103,12 +103,15 @@ class Entries(Protocol):
 
 
 class Log(Entries, Protocol):
-    """Six methods, those of its stored entries, and two (`stores`, `stored_after`) that only followers have."""
+    """Seven methods, those of its stored entries, and two (`stores`, `stored_after`) that only followers have."""
 
     partitions: int
     """How many partitions the set-up was made with."""
     generation: int
     epoch: int
+    alone: bool
+    """Whether the workers of one node are all who append. Then whoever follows a partition knows what was acknowledged there, and nobody
+    needs `ends`."""
 
     def append(self, record: Record, done: Callable[[StorageError | None], None]) -> None:
         """Ask for a record to be appended; `done(None)` when it is durable, `done(error)` when it was not (StorageFull,
@@ -125,6 +128,11 @@ class Log(Entries, Protocol):
 
     async def receive(self) -> Sequence[Row]:
         """The next rows of the followed partitions, at least one, in order of place within each. Waits. One caller."""
+        ...
+
+    async def ends(self, partitions: Collection[int]) -> Mapping[int, Place]:
+        """How far these partitions reach: what was acknowledged before the call, to whichever node, has come by `receive` when a row at
+        this place has, or a later one. Those without a row are left out. Raises StorageAway."""
         ...
 
     async def stored_places(self) -> dict[int, Place]:

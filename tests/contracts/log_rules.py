@@ -99,6 +99,21 @@ async def following_says_how_far_the_log_reaches(data: Data) -> None:
         assert await late.log.follow({3: second}) == {}
 
 
+async def the_end_covers_what_was_acknowledged_to_anybody(data: Data) -> None:
+    """Whoever has read up to there may deny what is not there."""
+    async with data() as one, data() as other:
+        assert await one.log.ends([3, 4]) == {}
+        await follow(one.log, 3)
+        for number in range(0, 30, 3):
+            assert await append(other.log, record(number, number + 1, number + 2), record(100 + number, partition=5)) == [None, None]
+            end = (await one.log.ends([3, 4]))[3]
+            rows: list[Row] = []
+            while not rows or rows[-1].place < end:
+                with trio.fail_after(WITHIN_S):
+                    rows += await one.log.receive()
+            assert [decode_entry(row.data).op for row in rows] == [op(number), op(number + 1), op(number + 2)]
+
+
 async def taking_on_a_partition_neither_loses_nor_doubles(data: Data) -> None:
     async with data() as one, data() as other:
         await follow(one.log, 3)

@@ -58,9 +58,31 @@ def seen(wire: Wire, count: int, within: float = 30.0) -> list[tuple[int, str]]:
 def test_two_nodes_are_one_chat(nodes: list[Member]) -> None:
     one, other = nodes
     with greeted(one, "alice") as alice, greeted(other, "bob") as bob, greeted(other, "carol") as carol:
+        what_one_has_acknowledged_the_other_does_not_deny(one, other, bob)
         chat(one, other, alice, bob, carol)
     agreed, differed = (counted(one, f"caas_folds_{what}_total") for what in ("agreed", "differed"))
     assert (agreed > 0, differed) == (True, 0)
+
+
+def what_one_has_acknowledged_the_other_does_not_deny(one: Member, other: Member, bob: Wire) -> None:
+    """Each step goes to the node that was not told of the one before it, as it may behind a balancer; and the second one by a socket too."""
+    for number in range(30):
+        made = rest(one.port, "POST", "/conversations", {"id": f"r{number}", "type": "group", "members": ["bob"]}, CAAS_User="alice")
+        assert made.status == 201
+        assert bob.ask("message.send", c=f"r{number}", id=uuid7(), text="by a socket")["seq"] == 2
+        sent = rest(one.port, "POST", f"/conversations/r{number}/messages", {"id": uuid7(), "text": "by REST"}, CAAS_User="alice")
+        assert (sent.status, sent.body["seq"]) == (201, 3)
+        found = rest(other.port, "GET", f"/conversations/r{number}/messages/{sent.body['id']}", CAAS_User="bob")
+        assert (found.status, found.body["message"]["text"]) == (200, "by REST")
+        assert rest(one.port, "POST", f"/conversations/r{number}/members", {"users": ["carol"]}, CAAS_User="alice").status in (200, 201)
+        assert rest(other.port, "GET", f"/conversations/r{number}", CAAS_User="carol").status == 200
+        assert rest(one.port, "DELETE", f"/conversations/r{number}/members/carol", CAAS_User="alice").status == 200
+        again = rest(other.port, "POST", f"/conversations/r{number}/members", {"users": ["carol"]}, CAAS_User="alice")
+        assert "unchanged" not in again.body
+    began = time.monotonic()
+    for number in range(30):
+        assert rest(other.port, "GET", f"/conversations/nothing-{number}", CAAS_User="alice").status == 404
+    print(f"a denial took {(time.monotonic() - began) / 30 * 1000:.1f} ms")
 
 
 def chat(one: Member, other: Member, alice: Wire, bob: Wire, carol: Wire) -> None:

@@ -67,25 +67,12 @@ async def enter(cluster: Cluster, seed: int, nursery: trio.Nursery) -> Stage:
     await ask(cluster.url, tokens[USERS[0]], [
         ("conversation.create", {"id": room, "type": "group", "members": list(USERS), "op": new_id(random.Random(f"{seed} {room}"))})
         for room in ROOMS])
-    for address in cluster.nodes.addresses:
-        await knows(f"http://{address}", tokens[USERS[0]])
     history = History()
     clients = [Client(cluster.url, user, tokens[user], ROOMS, history, seed + number, pace_s=0.3, longest_wait_s=2.0)
                for number, user in enumerate(USERS)]
     for client in clients:
         nursery.start_soon(client.run)
     return Stage(Behind(cluster), clients, history, tokens[USERS[0]])  # type: ignore[arg-type]
-
-
-async def knows(base: str, own: str) -> None:
-    """Until a node knows the rooms: another made them, and it hears of that some milliseconds later."""
-    with trio.fail_after(BACK_WITHIN_S):
-        while True:
-            try:
-                await ask(base, own, [("conversation.get", {"c": room}) for room in ROOMS])
-                return
-            except* AssertionError:
-                await trio.sleep(0.05)
 
 
 async def kill(cluster: Cluster, name: str) -> None:

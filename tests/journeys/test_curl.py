@@ -55,7 +55,7 @@ def made(command: list[str]) -> Answer:
 
 
 def see_everywhere(nodes: Sequence[str], path: str, said: dict[str, Any]) -> None:
-    """The next step may land on another node, which knows of this one some milliseconds later: whoever names its seq is waited for."""
+    """The next step may read on another node, whose lists hold this one some milliseconds later: whoever names its seq is waited for."""
     room = said.get("conversation", {}).get("id") or (path.split("/")[2] if path.startswith("/conversations/") else "")
     seq = said.get("conversation", said).get("head" if "conversation" in said else "seq")
     for node in nodes if room and seq else ():
