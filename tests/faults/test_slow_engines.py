@@ -1,4 +1,5 @@
-"""One node on the real engines, while Kafka, and then Redis, works in fits and starts. Without them: test_kafka_away.py, test_stores_away.py."""
+"""One node on the real engines, while Kafka, and then Redis, works in fits and starts. Without them: test_kafka_away.py, test_stores_away.py, and
+there MongoDB, slow, too."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -12,6 +13,8 @@ from deploy.local.engines import Kafka, Mongo, Redis
 from deploy.local.member import Member
 from tests.engines.needing import needing
 from tests.faults.test_stores_away import node, room_of_two, stored
+
+SENDS = 5
 
 pytestmark = [pytest.mark.real, pytest.mark.cluster]
 
@@ -43,10 +46,10 @@ async def test_kafka_slow(tmp_path: Path, mongo: Mongo, redis: Redis) -> None:
     async with made as kafka, node(tmp_path, kafka, mongo, redis) as server, room_of_two(server) as (alice, bob):
         first = await alice.say("live", "before")
         async with in_fits(kafka.members["kafka-1"]):
-            assert [await alice.say("live", f"{number}") for number in range(10)] == list(range(first + 1, first + 11))
-            await bob.hears("message.new", text="9")
+            assert [await alice.say("live", f"{number}") for number in range(SENDS)] == list(range(first + 1, first + 1 + SENDS))
+            await bob.hears("message.new", text=f"{SENDS - 1}")
         heard = [push["p"]["text"] for push in bob.pushes if push["t"] == "message.new"]
-        assert heard == ["before", *map(str, range(10))]
+        assert heard == ["before", *map(str, range(SENDS))]
         await alice.say("live", "after")
         await stored(server)
 
