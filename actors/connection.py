@@ -61,7 +61,7 @@ class Connection(Actor[Message]):
         self._desk, self._socket, self.name = desk, socket, name
         self.text = socket.subprotocol == "caas.v1.json"
         self.scope: Scope | None = None
-        self.expires_at = 0
+        self.expires_at = 0  # ms; 0 before hello
         self._greeting = False
         self._early: deque[Command] = NOTHING
         self._open: set[int] = set()
@@ -385,7 +385,7 @@ class Connection(Actor[Message]):
             self.send({"t": "heads", "p": {"epoch": self._desk.epoch, "conversations": self._watching.moved_heads()}})
 
     def _expired(self) -> None:
-        if self._watching is not None and self._desk.greeter.expired(self.expires_at):
+        if self._watching is not None and 0 < self.expires_at <= self._desk.greeter.now_ms():
             self.close(TOKEN_EXPIRED)
 
     # Watching.

@@ -95,7 +95,8 @@ class Connections:
             now = trio.current_time()
             while self._strangers and self._strangers[0][0] <= now:
                 self._tell(self._strangers.popleft()[1], NoHello())
-            for name in [name for name, connection in self._live.items() if self._desk.greeter.expired(connection.expires_at)]:
+            now_ms = self._desk.greeter.now_ms()
+            for name in [name for name, connection in self._live.items() if 0 < connection.expires_at <= now_ms]:
                 self._tell(name, Expired())
             self._tell_heads()
 

@@ -55,9 +55,9 @@ class Greeter:
         self._receipts = receipts
         self._history, self._errands, self._tenants, self._clock, self._epoch = history, errands, tenants, clock, epoch
 
-    def expired(self, expires_at: int) -> bool:
-        """Whether a token's time (ms; 0 before hello) is over."""
-        return 0 < expires_at <= self._clock.now_ms()
+    def now_ms(self) -> int:
+        """The time by which tokens expire."""
+        return self._clock.now_ms()
 
     async def greet(self, client: Client, p: Hello) -> Greeting:
         """Find out who it is and what they resume. Raises Refused."""

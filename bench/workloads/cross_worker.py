@@ -25,7 +25,7 @@ class Plan(NamedTuple):
 
 
 TINY = Plan(6, 2, 1, 0.3)
-SHORT = Plan(500, 100, 2, 1.0)
+SHORT = Plan(500, 100, 2, 0.7)
 FULL = Plan(1_000, 200, 5, 4.0)
 
 

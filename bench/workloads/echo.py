@@ -29,7 +29,7 @@ class Plan(NamedTuple):
 
 
 TINY = Plan(4, 1, 0.3)
-SHORT = Plan(100, 3, 0.7)
+SHORT = Plan(100, 3, 0.5)
 FULL = Plan(100, 7, 3.0)
 
 

@@ -21,7 +21,7 @@ class Plan(NamedTuple):
 
 
 TINY = Plan(5, 20, 0.3)
-SHORT = Plan(100, 500, 1.5)
+SHORT = Plan(100, 400, 1.0)
 FULL = Plan(200, 10_000, 60.0)
 
 

@@ -31,7 +31,7 @@ class Plan(NamedTuple):
 
 
 TINY = Plan(2, 10, 2, 100, 1.0)
-SHORT = Plan(10, 40, 20, 2_000, 3.0)
+SHORT = Plan(10, 40, 20, 2_000, 2.5)
 FULL = Plan(10, 40, 50, 5_000, 20.0)
 
 

@@ -26,7 +26,7 @@ class Plan(NamedTuple):
 
 
 TINY = Plan(4, 20, 0.3)
-SHORT = Plan(100, 100, 3.0)
+SHORT = Plan(100, 100, 2.0)
 FULL = Plan(100, 400, 20.0)
 
 

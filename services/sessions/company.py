@@ -75,7 +75,7 @@ def parse_session(session: str) -> tuple[str, int] | None:
 
 
 def key_of(session: str) -> str:
-    """The key alone; empty for a session of ours. Cheap: it is asked of everybody who is connected, twice a second."""
+    """The key alone; empty for a session of ours."""
     return session[:_KEY_SIZE] if session[:3] == PREFIX else ""
 
 

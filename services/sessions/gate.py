@@ -20,6 +20,7 @@ from services.sessions.signed import SignedTokens
 from services.sessions.signing import Signers, check_size, decode_header
 from services.sessions.validity import Validity
 from services.tenants import Tenants
+from services.token_keys.service import PREFIX
 from storage.ports.documents import Documents
 
 SESSIONS = "sessions"
@@ -79,7 +80,7 @@ class Gate:
 
         Two small reads, made twice a second: what tells of it at once may be lost, and the command line tells nobody.
         """
-        keys = {key: scope.tenant for scope in connected if (key := key_of(scope.session))}
+        keys = {key_of(scope.session): scope.tenant for scope in connected if scope.session.startswith(PREFIX)}
         missing = await self._signed.missing(set(keys))
         before, self._looked = self._looked, await self._validity.of_applications(list({scope.tenant for scope in connected}))
         return {keys[key] for key in missing} | {tenant for tenant, moment in self._looked.items() if moment > before.get(tenant, 0)}
