@@ -27,15 +27,19 @@ class Addressees:
 
     def __init__(self, frame: Callable[[bytes, bool], bytes]) -> None:
         self._frame = frame
+        self.changes = 0
+        """How often somebody has come, gone, or shown another token."""
         self._of: dict[str, dict[str, tuple[Addressee, ...]]] = {}  # by tenant and user; nearly all have one, so a tuple is the smallest
 
     def enter(self, tenant: str, user: str, connection: Addressee) -> None:
         """A connection of this user has said a good hello."""
+        self.changes += 1
         users = self._of.setdefault(tenant, {})
         users[user] = (*users.get(user, ()), connection)
 
     def leave(self, tenant: str, user: str, connection: Addressee) -> None:
         """And has ended."""
+        self.changes += 1
         users = self._of.get(tenant, {})
         left = tuple(one for one in users.pop(user, ()) if one is not connection)
         if left:

@@ -375,6 +375,7 @@ class Connection(Actor[Message]):
         if self.scope is None or (authenticated.scope.tenant, authenticated.scope.user) != (self.scope.tenant, self.scope.user):
             raise Refused("token_invalid", "The token is of another user.", field="token")
         self.scope, self.expires_at = self._asking(authenticated.scope), authenticated.expires_at
+        self._desk.addressees.changes += 1
         return {"expires_at": self.expires_at}
 
     def _asking(self, scope: Scope) -> Scope:

@@ -83,6 +83,11 @@ class Connections:
             if connection.scope is not None and ended(connection.scope):
                 self._tell(name, Revoke(reason))
 
+    @property
+    def changes(self) -> int:
+        """While this is the same, `scopes` is."""
+        return self._desk.addressees.changes
+
     def scopes(self) -> list[Scope]:
         """Who is connected here: one for each connection that has said hello."""
         return [connection.scope for connection in self._live.values() if connection.scope is not None]

@@ -5,14 +5,16 @@ what nobody told: a key deleted from the command line, news lost with a link. So
 everywhere.
 """
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 import trio
 
 from actors.across import Across
 from actors.connections import Connections
+from services.scope import Scope
 from services.sessions import Ending, Sessions
+from services.sessions.company import key_of
 from services.sessions.gate import covers
 from storage.ports.errors import StorageError
 from transport.link import Links
@@ -32,6 +34,8 @@ class Endings:
         across.on("ended", lambda *parts: self.told(parts))
         self._missed = False
         self._unsettled: set[str] = set()
+        self._changes = -1
+        self._grounds: Sequence[Scope] = ()  # of those connected, one for each key of each tenant
         self._news = trio.Event()
 
     def announce(self, ending: Ending) -> None:
@@ -76,8 +80,11 @@ class Endings:
                 await trio.sleep(_LINK_WITHIN_S)
 
     async def _look(self, everything: bool) -> None:
-        connected = self.connections.scopes()
-        self._unsettled |= {scope.tenant for scope in connected} if everything else await self.sessions.gate.unsettled(connected)
+        if self._changes != self.connections.changes:  # walking over all of those who are idle costs more than anything else they do
+            self._changes = self.connections.changes
+            self._grounds = list({(scope.tenant, key_of(scope.session)): scope for scope in self.connections.scopes()}.values())
+        self._unsettled |= {scope.tenant for scope in self._grounds} if everything else await self.sessions.gate.unsettled(self._grounds)
+        connected = self.connections.scopes() if self._unsettled else []
         for tenant in list(self._unsettled):
             if gone := await self.sessions.gate.gone(tenant, [scope for scope in connected if scope.tenant == tenant]):
                 self.take(Ending(tenant, "revoked", gone))
