@@ -129,7 +129,7 @@ async def test_resume_gives_what_was_missed_once_and_in_order(world: World, auto
     told = back.greeting["conversations"]  # type: ignore[attr-defined]
     assert (told["g"]["from"], told["g"]["to"], told["none"]) == (5, 454, {"error": "not_found"})
     await alice.ask("message.send", c="g", id=new_id(world), text="live")
-    await back.until(lambda client: len(client.got("message.new", "g")) == 451)
+    await back.until(lambda client: len(client.got("message.new", "g")) == 451 and client.got("conversation.joined"))
     assert [push["s"] for push in back.got("message.new", "g")] == list(range(5, 456))
     assert [push["t"] for push in back.got("conversation.joined")] == ["conversation.joined"]
 
