@@ -3,6 +3,7 @@
 import logging
 from collections import deque
 from collections.abc import Callable
+from math import inf
 from typing import Any, Protocol
 
 import trio
@@ -37,6 +38,7 @@ class Connections:
         self._strangers: deque[tuple[float, str]] = deque()
         self._beats: list[dict[str, None]] = [{} for _ in range(int(HEADS_EVERY_S / BEAT_S))]  # who came in on which beat
         self._now = 0
+        self._changes, self._earliest = -1, inf  # when the first token runs out (ms), as of that many changes
         self.directory: Directory[Message] = Directory(supervisor, "connections", self._make)
 
     def __len__(self) -> int:
@@ -100,10 +102,17 @@ class Connections:
             now = trio.current_time()
             while self._strangers and self._strangers[0][0] <= now:
                 self._tell(self._strangers.popleft()[1], NoHello())
-            now_ms = self._desk.greeter.now_ms()
+            self._tell_expired(self._desk.greeter.now_ms())
+            self._tell_heads()
+
+    def _tell_expired(self, now_ms: int) -> None:
+        """Those whose token has run out. All are looked at when the first may have, or when somebody came or went."""
+        if self._changes != self.changes:
+            self._changes = self.changes
+            self._earliest = min((connection.expires_at for connection in self._live.values() if connection.expires_at), default=inf)
+        if now_ms >= self._earliest:
             for name in [name for name, connection in self._live.items() if 0 < connection.expires_at <= now_ms]:
                 self._tell(name, Expired())
-            self._tell_heads()
 
     def _tell_heads(self) -> None:
         beat = self._beats[self._now]
