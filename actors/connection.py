@@ -107,7 +107,7 @@ class Connection(Actor[Message]):
         """Let go of what it watches."""
         if exit.error is not None:
             self.close(_FAILED)
-        self._desk.load.dropped(self._lanes.close())
+        self._desk.load.dropped(*self._lanes.close(), self._tenant)
         if self._watching is not None and self.scope is not None:
             self._watching.close()
             self._desk.greeter.leave(self.scope)
@@ -223,6 +223,10 @@ class Connection(Actor[Message]):
             pass
         self._read_on()
 
+    @property
+    def _tenant(self) -> str:
+        return self.scope.tenant if self.scope is not None else ""
+
     def _read_on(self) -> None:
         """What was too much has been answered."""
         if self._socket.paused and self._under_way + len(self._early) <= HOLD // 2:
@@ -240,7 +244,7 @@ class Connection(Actor[Message]):
     def _run(self, command: Command) -> None:
         if command.refusal is not None:
             return self.refuse(command, command.refusal)
-        if command.m in self._desk.lasting and not self._desk.load.admits():
+        if command.m in self._desk.lasting and not self._desk.load.admits(self._tenant):
             return self.refuse(command, BUSY)
         if self._under_way >= MOST_OPEN:
             return self.refuse(command, Refused("too_many", "Too many commands are unanswered: wait for replies.",
@@ -263,7 +267,7 @@ class Connection(Actor[Message]):
 
     def _begin(self, command: Command, work: Asked | Awaitable[Any]) -> None:
         self._under_way += 1
-        self._desk.load.entered()
+        self._desk.load.entered(self._tenant if isinstance(work, Asked) else "")
         self._lanes.enter(_lane(command), command, work)
 
     def _start(self, lane: str, command: Command, work: Asked | Awaitable[Any]) -> None:
@@ -297,7 +301,7 @@ class Connection(Actor[Message]):
 
     def _left(self, lane: str, *, act: bool) -> None:
         self._under_way -= 1
-        self._desk.load.left()
+        self._desk.load.left(self._tenant if act else "")
         self._lanes.leave(lane, act=act)
         self._read_on()
 

@@ -42,7 +42,7 @@ class Dispatch:
 
     async def call(self, scope: Scope, command: Command, p: dict[str, Any]) -> dict[str, Any]:
         """Carry it out; the reply `r`. Raises Refused."""
-        with self._load.taking(lasting=lasting(command)):
+        with self._load.taking(scope.tenant, lasting=lasting(command)):
             await self._tenants.ready(scope.tenant)
             result = call(command, scope, make_params(command, p))
             if not isinstance(result, Asked):

@@ -66,16 +66,18 @@ class Lanes:
         if not (lane.acts or lane.alone or lane.waiting):
             self._lanes.pop(conversation, None)
 
-    def close(self) -> int:
-        """Nothing that waits will be started; how much did."""
-        waited = 0
+    def close(self) -> tuple[int, int]:
+        """Nothing that waits will be started; how much did, and how many acts of that."""
+        waited = acts = 0
         for lane in self._lanes.values():
             waited += len(lane.waiting)
             for _, work in lane.waiting:
-                if not isinstance(work, Asked):
+                if isinstance(work, Asked):
+                    acts += 1
+                else:
                     discard(work)
             lane.waiting.clear()
-        return waited
+        return waited, acts
 
     def _begin(self, conversation: str, lane: Lane, command: Any, work: Asked | Awaitable[Any]) -> None:
         if isinstance(work, Asked):

@@ -1,6 +1,7 @@
 """How much a worker takes on: while its loop has not a moment to spare, no more commands than it answers in half a second.
 
-What is beyond is refused at once, before it costs anything. Without this an overloaded worker would take everything in, and answer all of it
+What is beyond is refused at once, before it costs anything; but not to a tenant that has less under way than its even share, for what is too
+much is another's then. Without this an overloaded worker would take everything in, and answer all of it
 too late for anybody. A slow disk is no overload: the loop has time then, and who waits keeps waiting.
 """
 
@@ -32,12 +33,13 @@ BUSY = Refused("unavailable", "The server has more to do than it can: send it ag
 class Load:
     """Counts what is under way on this worker. `beat` is plain arithmetic; nobody calls it where time is not real, and then nothing is refused."""
 
-    __slots__ = ("_answered", "_busy", "_most", "_per_s", "refused", "under_way")
+    __slots__ = ("_acts", "_answered", "_busy", "_most", "_per_s", "refused", "under_way")
 
     def __init__(self) -> None:
         self.under_way = self.refused = self._answered = self._busy = 0
         self._per_s = 0.0
         self._most = inf
+        self._acts: dict[str, int] = {}  # that append, by tenant; none of those that have none
 
     @property
     def most(self) -> float:
@@ -49,36 +51,54 @@ class Load:
         waits for its answer."""
         return REST_S if self.under_way * 2 > self._most else 0.0
 
-    def admits(self) -> bool:
-        """Whether one more is taken on; counts what is not."""
-        if self.under_way < self._most:
+    def admits(self, tenant: str) -> bool:
+        """Whether one more that appends is taken on of this tenant; counts what is not. Fewer than twice `most` are under way by that."""
+        if self.under_way < self._most or self._has_less_than_its_share(tenant):
             return True
         self.refused += 1
         return False
 
+    def _has_less_than_its_share(self, tenant: str) -> bool:
+        """Where it is not alone."""
+        own, others = self._acts.get(tenant, 0), len(self._acts) - (tenant in self._acts)
+        return others > 0 and own * (others + 1) < self._most
+
     @contextmanager
-    def taking(self, *, lasting: bool) -> Iterator[None]:
+    def taking(self, tenant: str, *, lasting: bool) -> Iterator[None]:
         """One that is under way within this; one that appends is refused where it is too much. Raises Refused."""
-        if lasting and not self.admits():
+        if lasting and not self.admits(tenant):
             raise BUSY
-        self.entered()
+        appends = tenant if lasting else ""
+        self.entered(appends)
         try:
             yield
         finally:
-            self.left()
+            self.left(appends)
 
-    def entered(self) -> None:
-        """One more is under way."""
+    def entered(self, tenant: str = "") -> None:
+        """One more is under way; of this tenant, if it appends."""
         self.under_way += 1
+        if tenant:
+            self._acts[tenant] = self._acts.get(tenant, 0) + 1
 
-    def left(self) -> None:
+    def left(self, tenant: str = "") -> None:
         """One has been answered."""
         self.under_way -= 1
         self._answered += 1
+        if tenant:
+            self._fewer(tenant, 1)
 
-    def dropped(self, count: int) -> None:
-        """So many will never begin: whoever asked is gone."""
+    def dropped(self, count: int, acts: int = 0, tenant: str = "") -> None:
+        """So many will never begin, and so many of them would have appended: whoever asked is gone."""
         self.under_way -= count
+        if acts:
+            self._fewer(tenant, acts)
+
+    def _fewer(self, tenant: str, count: int) -> None:
+        if (left := self._acts[tenant] - count) > 0:
+            self._acts[tenant] = left
+        else:
+            del self._acts[tenant]
 
     def beat(self, seconds: float, spare_s: float) -> None:
         """So long since the last beat, and of this the loop had nothing to do for `spare_s`."""

@@ -152,6 +152,11 @@ class Generator:
         self._streams += 1
         return self._streams - 1
 
+    @property
+    def streams(self) -> int:
+        """How many there are: the number of the next."""
+        return self._streams
+
     def expect(self, conns: range, streams: range) -> None:
         """Which streams these connections get from now on, each from its next number."""
         self._tell("expect", **{"from": conns.start, "to": conns.stop}, first=streams.start, count=len(streams))

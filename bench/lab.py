@@ -178,6 +178,40 @@ def percentiles(times: HdrHistogram, what: str = "") -> dict[str, float]:
     return {f"{what}p{name} ms": times.get_value_at_percentile(float(name)) / 1000 for name in ("50", "90", "99", "99.9")}
 
 
+def p99_ms(times: HdrHistogram) -> float:
+    """In milliseconds; 0 of nothing."""
+    return float(times.get_value_at_percentile(99)) / 1000 if times.get_total_count() else 0.0
+
+
+class Paired(NamedTuple):
+    """The same measured twice in each of some pairs, one right after the other: undisturbed, and beside what may disturb.
+
+    What slows the machine for a while slows both of a pair, so the median over pairs of how they compare is what is judged.
+    """
+
+    alone: Sequence[HdrHistogram]
+    beside: Sequence[HdrHistogram]
+
+    @property
+    def times(self) -> float:
+        """The p99 beside, by that alone."""
+        return ratio_to([p99_ms(one) for one in self.alone], [p99_ms(one) for one in self.beside])
+
+    @property
+    def later_ms(self) -> float:
+        """By how much the p99 beside is later."""
+        return median(p99_ms(beside) - p99_ms(alone) for alone, beside in zip(self.alone, self.beside, strict=True))
+
+    def slower_than(self, times: float, later_ms: float) -> bool:
+        """Whether by more than both. One pair says nothing."""
+        return len(self.alone) > 1 and self.times > times and self.later_ms > later_ms
+
+
+def broken(promises: Mapping[str, tuple[bool, float]]) -> dict[str, int]:
+    """The faults of a row: the promises that were not kept, each with by how much (whether it is broken, and that)."""
+    return {name: max(1, round(by)) for name, (is_broken, by) in promises.items() if is_broken}
+
+
 def merge_faults(measured: Iterable[Measured]) -> dict[str, int]:
     """All together."""
     total: dict[str, int] = {}

@@ -97,7 +97,7 @@ class Acts:
         if (kind, done.pinned) in (("message.pin", 0), ("message.unpin", 1)):
             done.pinned += 1
             return {}
-        if kind == "message.delete" and not done.edits and len(self._messages) > self._spared:
+        if kind == "message.delete" and len(self._messages) > self._spared:
             self._messages.remove(done)
             return {}
         return None

@@ -375,4 +375,4 @@ def to_entry(push: Map) -> Entry:
         gone = "deleted_at" in p
         return Entry(push["s"], p["id"], "" if gone else digest(p["text"]), p["sender"], gone)
     id, text = known_by(push["t"], p)
-    return Entry(push["s"], id, digest(text), p.get("by") or p["user"]) if id else Entry(push["s"])
+    return Entry(push["s"], id, digest(text), p.get("by") or p["user"]) if id else Entry(push["s"], gone=push["t"] == "skip")

@@ -42,6 +42,7 @@ DONE = ("send", "act")
 RULES = tuple(f"S{number}" for number in range(1, 13))
 KEPT_NS = 14 * 10**9
 """A read mark so old is written down: ten seconds are promised, and writing takes some time on a busy machine."""
+EDIT = "message.updated "
 NOT_TOLD = 0
 """The seq of an acknowledgement that tells none."""
 
@@ -79,7 +80,7 @@ class Entry:
     sha: str = ""
     sender: str = ""
     gone: bool = False
-    """A message whose body was removed: it has no `sha` any more."""
+    """Its body was removed: a message has no `sha` any more, and what else has nothing left to show (an edit) no `id` either."""
 
 
 class Listed(NamedTuple):
@@ -142,10 +143,21 @@ def _acknowledged(events: Sequence[Event], log: Log) -> Iterator[str]:
         if event.op not in DONE or event.type != "ok":
             continue
         entry = places.get((event.conversation, event.id))
+        if entry is None and _went_with_its_message(event, places, log):
+            continue
         if entry is None:
             yield f"S1: {event.conversation} has lost {event.id}, acknowledged at seq {event.seq}"
         elif event.seq not in (entry.seq, NOT_TOLD) or not _same(entry, event):
             yield f"S1: {event.id} was acknowledged at seq {event.seq} of {event.conversation}, and the log has it at {entry.seq} with {entry.sha}"
+
+
+def _went_with_its_message(event: Event, places: Mapping[Send, Entry], log: Log) -> bool:
+    """Whether it is the edit of a message that is gone, and nothing is left of it either."""
+    if not event.id.startswith(EDIT) or event.seq > len(log.get(event.conversation, ())):
+        return False
+    message = places.get((event.conversation, event.id.removeprefix(EDIT).partition(" ")[0]))
+    left = log[event.conversation][event.seq - 1] if event.seq != NOT_TOLD else message
+    return message is not None and message.gone and left is not None and left.gone
 
 
 def _each_id_once(events: Sequence[Event], log: Log) -> Iterator[str]:
@@ -164,11 +176,14 @@ def _dense(events: Sequence[Event], log: Log) -> Iterator[str]:
 
 
 def _delivered_as_logged(events: Sequence[Event], log: Log) -> Iterator[str]:
+    places = _places(log)
     logged = {(conversation, entry.seq): entry for conversation, entries in log.items() for entry in entries}
     for event in events:
         if event.op != "deliver":
             continue
         entry = logged.get((event.conversation, event.seq))
+        if _went_with_its_message(event, places, log):
+            continue
         if entry is None or entry.id != event.id or not _same(entry, event):
             yield f"S4: {event.process} was given {event.id or 'an entry'} at seq {event.seq} of {event.conversation}, and the log has {entry}"
 
@@ -312,6 +327,8 @@ def _about_something(events: Sequence[Event], log: Log) -> Iterator[str]:
                     yield f"S11: {conversation} has {entry.id} at seq {entry.seq}, and no such message before it"
                 elif what == "message.deleted" and not message.gone:
                     yield f"S11: {message.id} of {conversation} was deleted at seq {entry.seq}, and is still to be read"
+                elif entry.id.startswith(EDIT) and message.gone:
+                    yield f"S11: {message.id} of {conversation} was deleted, and what it was edited to at seq {entry.seq} is still to be read"
             elif entry.id:
                 there[entry.id] = entry
 
@@ -377,7 +394,7 @@ def _gone_by_somebody(events: Sequence[Event], log: Log) -> Iterator[str]:
     deleted = {(event.conversation, event.id) for event in events if event.op == "act" and event.type == "invoke"}
     for conversation, entries in log.items():
         for entry in entries:
-            if entry.gone and (conversation, f"message.deleted {entry.id}") not in deleted:
+            if entry.gone and entry.id and (conversation, f"message.deleted {entry.id}") not in deleted:
                 yield f"S11: {entry.id} at seq {entry.seq} of {conversation} is gone, and nobody deleted it"
 
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 from bench.generate import Flow, Pace
-from bench.lab import Lab, Measured, Row, percentiles, quietly
+from bench.lab import Lab, Measured, Row, broken, percentiles, quietly
 from bench.servers.kinds import OURS, start
 from bench.workloads.small_rooms import enter
 from protocol.errors import CODES
@@ -95,7 +95,7 @@ def wrong(found: Overloaded) -> dict[str, int]:
         "back to normal after s": (drained_s > NORMAL_WITHIN_S, drained_s),
         "p99 afterwards, times before": (slower > AS_BEFORE and p99_ms(found.after) > SOON_MS, slower),
         "doubles": (found.flow.doubles > 0, found.flow.doubles), "disorder": (found.flow.disorder > 0, found.flow.disorder)}
-    return {name: max(1, round(by)) for name, (broken, by) in checks.items() if broken}
+    return broken(checks)
 
 
 def p99_ms(measured: Measured) -> float:

@@ -25,7 +25,7 @@ def test_while_there_is_time_everything_is_taken_on() -> None:
     for _ in range(100_000):
         load.entered()
     beats(load, 100, 0, spare_s=BEAT_S * 0.1)
-    assert load.admits()
+    assert load.admits(TENANT)
     assert load.rest_s() == 0
 
 
@@ -56,12 +56,49 @@ def test_no_more_is_under_way_than_is_answered_soon_and_never_less_than_little()
     beats(load, 50, 1)
     assert load.most == LEAST
     for _ in range(LEAST):
-        assert load.admits()
-        load.entered()
-    assert not load.admits()
+        assert load.admits(TENANT)
+        load.entered(TENANT)
+    assert not load.admits(TENANT)
     assert load.refused == 1
-    load.left()
-    assert load.admits()
+    load.left(TENANT)
+    assert load.admits(TENANT)
+
+
+def test_a_tenant_with_less_than_its_share_is_not_refused_for_another() -> None:
+    load = Load()
+    beats(load, 50, 1)
+    for _ in range(LEAST):
+        load.entered("loud")
+    assert not load.admits("loud")
+    for _ in range(LEAST // 2):
+        assert load.admits("quiet")
+        load.entered("quiet")
+    assert not load.admits("quiet"), "it is loud itself now"
+    assert load.refused == 2
+    for _ in range(LEAST):
+        load.left("loud")
+    assert load.admits("loud")
+
+
+def test_who_is_alone_has_no_share_beside_the_bound() -> None:
+    load = Load()
+    beats(load, 50, 1)
+    for _ in range(LEAST):
+        load.entered()
+    assert not load.admits("quiet"), "what is too much is its own reading"
+
+
+def test_what_is_dropped_takes_its_tenant_along() -> None:
+    load = Load()
+    beats(load, 50, 1)
+    for _ in range(LEAST):
+        load.entered("loud")
+    load.dropped(LEAST, LEAST, "loud")
+    assert load.under_way == 0
+    assert not load._acts
+    for _ in range(LEAST):
+        load.entered()
+    assert not load.admits("quiet"), "nobody else is there any more"
 
 
 def test_when_it_is_over_everything_is_taken_on_again_within_seconds() -> None:
@@ -126,6 +163,7 @@ async def test_what_is_too_much_is_refused_with_a_code_and_comes_later_under_the
     assert [answer.get("duplicate", False) for answer in again] == ["r" in answer for answer in answers]
     assert sorted(push["p"]["id"] for push in alice.got("message.new", "g")) == sorted(ids)
     assert load.under_way == 0
+    assert not load._acts
 
 
 async def test_reading_goes_on(world: World, autojump_clock: object) -> None:
@@ -147,6 +185,7 @@ async def test_the_same_over_rest(world: World, autojump_clock: object) -> None:
     assert (refused.value.code, refused.value.status) == ("unavailable", 503)
     assert (await dispatch.call(scope, dispatch.table["conversation.list"], {}))["items"]
     assert load.under_way == 0
+    assert not load._acts
 
 
 async def test_what_nobody_waits_for_any_more_is_not_counted_for_ever(world: World, autojump_clock: object) -> None:
@@ -158,3 +197,4 @@ async def test_what_nobody_waits_for_any_more_is_not_counted_for_ever(world: Wor
     alice.drop()
     await trio.sleep(30)
     assert load.under_way == 0
+    assert not load._acts

@@ -195,6 +195,35 @@ def with_acts() -> History:
     return events, log
 
 
+def with_a_deleted_edit() -> History:
+    """The message that was edited is deleted, too: bob was given the edit before, and nobody is any more."""
+    events, log = with_acts()
+    log[ROOM] += [logged(8, "message.deleted a1", "alice")]
+    log[ROOM][1] = replace(log[ROOM][1], sha="", gone=True)
+    log[ROOM][5] = Entry(6, gone=True)
+    events += [given(42, "bob", 6, "message.updated a1 better"), given(46, "bob", 7, "message.deleted b1"),
+               act(47, "alice", "message.deleted a1", "invoke"), act(48, "alice", "message.deleted a1", "ok", 8),
+               given(49, "bob", 8, "message.deleted a1")]
+    return events, log
+
+
+def test_an_edit_goes_with_its_message() -> None:
+    assert violations(*with_a_deleted_edit()) == []
+
+
+def test_an_edit_that_is_left_of_a_deleted_message_is_found() -> None:
+    events, log = with_a_deleted_edit()
+    log[ROOM][5] = logged(6, "message.updated a1 better", "alice")
+    assert rules((events, log)) == {"S11"}
+
+
+def test_an_edit_that_is_gone_though_its_message_is_there_is_found() -> None:
+    events, log = with_acts()
+    log[ROOM][5] = Entry(6, gone=True)
+    assert rules((events, log)) == {"S1"}
+    assert rules(([*events, given(42, "bob", 6, "message.updated a1 better")], log)) == {"S1", "S4"}
+
+
 def test_acts_are_held_to_the_same_rules() -> None:
     assert violations(*with_acts()) == []
 

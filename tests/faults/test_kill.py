@@ -33,7 +33,7 @@ async def test_killed_workers_lose_double_and_reorder_nothing(tmp_path: Path) ->
     with Server(tmp_path / "data", workers=1, log=tmp_path / "server.log") as server:
         again = await read_log(server.base, server.session(USERS[0]), ROOMS)
         [page] = await ask(server.base, server.session(USERS[0]), [("conversation.list", {"limit": 100})])
-    read = {row["conversation"]["id"]: row["read_seq"] for row in page["items"]}
+    read = {row["conversation"]["id"]: row["read_seq"] for row in page["items"] if row["conversation"]["id"] in ROOMS}
     assert read == {row.conversation: row.read_seq for row in stage.lists if row.user == USERS[0]}, "another start knows of other read marks"
     differ = [(room, before, after) for room in ROOMS for before, after in zip_longest(log[room], again[room]) if before != after]
     assert not differ, f"another start reads another log: {differ[:5]}"
