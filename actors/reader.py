@@ -145,6 +145,9 @@ class Reader:
         return {partition for partition in range(self._log.partitions) if partition in self._tails}
 
     def _end(self, partitions: Collection[int]) -> None:
+        """The log is told at once. If it went on, whoever follows them again would be given the rows from there on that it has come to by
+        then: what came in between, by another worker, would be missing here, and storing would pass over it."""
+        self._log.leave(partitions)
         for partition in partitions:
             if partition in self._tails:
                 self._tails.end(partition)

@@ -115,6 +115,7 @@ class Room(Actor[Message]):
         if self._desk.flight is not None:
             self.house.deadlines.landed(self._desk.flight.number)
         self._desk.refuse_all(moved(), TIMEOUT)
+        self._not_woken(moved())
         self._ephemeral.stopped()
         for worker in self._listeners:
             self.house.spread.gone(worker, self.key)

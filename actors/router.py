@@ -22,8 +22,10 @@ from supervisor import ActorStopped, AskTimeout, Directory, MailboxFull, Quarant
 
 _log = logging.getLogger("actors.router")
 
-AGAIN_S = 0.1
-VIEW_WITHIN_S = 5.0
+AGAIN_S, SLOWER_S = 0.1, 5.0
+"""Between two attempts: at first, and at most."""
+VIEW_WITHIN_S, SAY_WITHIN_S = 5.0, 60.0
+"""How long it is tried: while somebody waits for it, and what would be lost otherwise."""
 Settle = Callable[[Any, Exception | None], None]
 
 
@@ -140,12 +142,12 @@ class Router:
             raise failed[0] if failed else Refused("timeout")
 
     def say(self, scope: Scope, act: Act) -> None:
-        """Have an act decided, whatever comes of it. A room that is just moving is told again for a while."""
+        """Have an act decided, whatever comes of it. A room that is just moving, or whose disk is full, is told again for a while."""
         post = partial(self.post, Key(scope.tenant, act.conversation), Submit(act))
 
         def settle(answer: Any, error: Exception | None) -> None:
             if isinstance(error, Refused) and error.retryable:
-                self._errands.run(partial(self._patiently, post), lambda answer, error: None)
+                self._errands.run(partial(self._patiently, post, SAY_WITHIN_S), lambda answer, error: None, SAY_WITHIN_S * 2)
 
         post(settle)
 
@@ -207,15 +209,16 @@ class Router:
         for name in list(self._rooms.keys()):
             self.post_here(key_of(name), Gone(worker), lambda answer, error: None)
 
-    async def _patiently(self, post: Callable[[Settle], None]) -> Any:
-        until = trio.current_time() + VIEW_WITHIN_S
+    async def _patiently(self, post: Callable[[Settle], None], within_s: float = VIEW_WITHIN_S) -> Any:
+        since, pause_s = trio.current_time(), AGAIN_S
         while True:
             try:
                 return await answered(post)
             except Refused as refused:
-                if not refused.retryable or trio.current_time() > until or refused.field:
+                if not refused.retryable or trio.current_time() > since + within_s or refused.field:
                     raise
-            await trio.sleep(AGAIN_S)
+            await trio.sleep(pause_s)
+            pause_s = max(AGAIN_S, min((trio.current_time() - since) / 4, SLOWER_S))
 
 
 def name_of(key: Key) -> str:

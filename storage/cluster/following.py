@@ -87,17 +87,24 @@ class Follows:
     async def follow(self, after: Mapping[int, Place]) -> Mapping[int, Place]:
         """See the port Log. Returns when all that was in the log has been read into the feed, which is bounded: somebody must be receiving."""
         async with self._following:
-            lost, gained = self._asked - set(after), {partition: after[partition] for partition in set(after) - self._asked}
-            self._leave(lost)
+            self.leave(self._asked - set(after))
+            gained = {partition: after[partition] for partition in set(after) - self._asked}
             try:
                 reaches = await reach(self._admin, self._topic, gained)
-                ends = await self._switch(Switch(frozenset(lost), gained, reaches)) if lost or gained else {}
+                ends = await self._switch(Switch(gained=gained, reaches=reaches)) if gained else {}
             except BaseException:
-                self._leave(set(gained))
-                self._reading.switches.append(Switch(frozenset(lost | gained.keys())))
+                self.leave(gained)
                 raise
             self._asked = set(after)
             return ends
+
+    def leave(self, partitions: Collection[int]) -> None:
+        """See the port Log."""
+        if partitions:
+            self._asked.difference_update(partitions)
+            self._live.difference_update(partitions)
+            self._feed.drop(partitions)
+            self._reading.switches.append(Switch(lost=frozenset(partitions)))
 
     async def reached(self, partitions: Collection[int]) -> dict[int, Place]:
         """See the port Log, `ends`. An offset is a whole record, which the feed never divides."""
@@ -116,11 +123,6 @@ class Follows:
         """End the thread."""
         self._reading.closing = True
         await trio.to_thread.run_sync(self._reading.ended.wait, _CLOSE_S)
-
-    def _leave(self, lost: set[int]) -> None:
-        self._asked -= lost
-        self._live -= lost
-        self._feed.drop(lost)
 
     async def _switch(self, switch: Switch) -> Mapping[int, Place]:
         switched, found = trio.Event(), list[Mapping[int, Place]]()
@@ -188,12 +190,20 @@ class Reading:
             self._read([first, *self._consumer.consume(AT_ONCE, 0)])
 
     def _begin(self, switch: Switch) -> None:
-        """A switch that has not come to its end is abandoned: whoever asked for it has gone."""
-        lost = sorted(switch.lost & self._after.keys())
+        self._unassign(sorted(switch.lost & self._after.keys()))
+        if switch.gained:
+            self._assign(switch)
+        self._reached([])
+
+    def _unassign(self, lost: Sequence[int]) -> None:
         if lost:
             self._consumer.incremental_unassign([TopicPartition(self._topic, partition) for partition in lost])
         for partition in lost:
             del self._after[partition]
+            self._reaching.pop(partition, None)
+
+    def _assign(self, switch: Switch) -> None:
+        """A switch that has not come to its end is abandoned: whoever asked for it has gone."""
         starts = {partition: start_of(partition, place, self._generation, switch.reaches[partition]) for partition, place in switch.gained.items()}
         self._after.update(switch.gained)
         self._give(Handed(live=frozenset(starts)))
@@ -202,7 +212,6 @@ class Reading:
         highs = {partition: reach.high for partition, reach in switch.reaches.items()}
         self._reaching = {partition: highs[partition] - 1 for partition, start in starts.items() if start < highs[partition]}
         self._ends, self._switch = {}, switch
-        self._reached([])
 
     def _read(self, messages: Sequence[Message]) -> None:
         rows: list[Row] = []

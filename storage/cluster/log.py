@@ -56,6 +56,10 @@ class ClusterLog:
         """See the port."""
         return await self._follows.follow(after)
 
+    def leave(self, partitions: Collection[int]) -> None:
+        """See the port."""
+        self._follows.leave(partitions)
+
     async def ends(self, partitions: Collection[int]) -> Mapping[int, Place]:
         """See the port."""
         if self.away:

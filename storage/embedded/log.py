@@ -55,7 +55,7 @@ class EmbeddedLog:
         async with self._following:
             lost, gained = self._asked - set(after), set(after) - self._asked
             self._ends = {}
-            self._leave(lost)
+            self.leave(lost)
             try:
                 reached = await self._scan({partition: self._settings.offset(after[partition]) for partition in gained})
             except BaseException:
@@ -71,6 +71,12 @@ class EmbeddedLog:
         """See the port."""
         ends, _ = await self._readers.read(read_ends)
         return {partition: Place(self.generation, offset) for partition, offset in ends.items() if partition in partitions}
+
+    def leave(self, partitions: Collection[int]) -> None:
+        """See the port. The writer goes on handing rows of them until it is told otherwise: they are not let through."""
+        self._asked.difference_update(partitions)
+        self._live.difference_update(partitions)
+        self._feed.drop(partitions)
 
     async def receive(self) -> Sequence[Row]:
         """See the port."""
@@ -113,14 +119,9 @@ class EmbeddedLog:
     def take(self, handed: Handed) -> None:
         """Rows that the writer gave back, in trio's thread."""
         if handed.followed is not None:
-            self._live = set(handed.followed)
+            self._live = self._asked & handed.followed  # not what has been left since
             self._note_ends(handed.rows)
         self._feed.put([row for row in handed.rows if row.partition in self._live])
-
-    def _leave(self, lost: set[int]) -> None:
-        self._asked -= lost
-        self._live -= lost
-        self._feed.drop(lost)
 
     def _note_ends(self, rows: Sequence[Row]) -> None:
         for row in rows:

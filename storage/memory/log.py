@@ -34,6 +34,11 @@ class MemoryLog:
         self.look()
         return {partition: end for partition, end in ends.items() if end > after[partition]}
 
+    def leave(self, partitions: Collection[int]) -> None:
+        """See the port."""
+        for partition in partitions:
+            self._cursors.pop(partition, None)
+
     async def ends(self, partitions: Collection[int]) -> Mapping[int, Place]:
         """See the port."""
         await trio.lowlevel.checkpoint()

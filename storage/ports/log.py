@@ -126,6 +126,10 @@ class Log(Entries, Protocol):
         given back (those of which nothing will come are left out)."""
         ...
 
+    def leave(self, partitions: Collection[int]) -> None:
+        """Follow these no more, from this moment on: `receive` gives no row of them, and who follows one again has it from where he says then."""
+        ...
+
     async def receive(self) -> Sequence[Row]:
         """The next rows of the followed partitions, at least one, in order of place within each. Waits. One caller."""
         ...

@@ -156,6 +156,23 @@ async def a_partition_taken_back_begins_where_it_is_told(data: Data) -> None:
         assert await read(node.log, 2) == first[1:]
 
 
+async def what_was_left_and_is_followed_again_comes_from_where_one_says(data: Data) -> None:
+    """Whatever came meanwhile, and though nothing else was followed in between."""
+    async with data() as node, data() as other:
+        await follow(node.log, 3, 4)
+        await append(node.log, record(1, 2))
+        before = await read(node.log, 2)
+        node.log.leave([3])
+        await append(other.log, record(3, 4), record(5, partition=4))
+        assert [row.partition for row in await read(node.log, 1)] == [4]
+        assert await silent(node.log)
+        with trio.fail_after(WITHIN_S):
+            await node.log.follow({3: before[0].place, 4: NOWHERE})
+        assert [decode_entry(row.data).op for row in await read(node.log, 3)] == [op(2), op(3), op(4)]
+        await append(other.log, record(6), record(7, partition=4))
+        assert sorted(row.partition for row in await read(node.log, 2)) == [3, 4]
+
+
 async def a_partition_followed_already_goes_on_where_it_is(data: Data) -> None:
     async with data() as node:
         await follow(node.log, 3)
