@@ -62,7 +62,7 @@ async def two_nodes_read_the_same_rows_at_the_same_places(data: Data) -> None:
             for number in range(20):
                 nursery.start_soon(append, one.log, record(number, conversation=f"a{number}"))
                 nursery.start_soon(append, other.log, record(100 + number, conversation=f"b{number}", partition=4))
-        at = attrgetter("place")
+        at = attrgetter("place", "partition")
         assert sorted(await read(one.log, 40), key=at) == sorted(await read(other.log, 40), key=at)
 
 
