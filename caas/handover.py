@@ -6,17 +6,23 @@ the end that it has then. Whoever is asked looks at once who is alive, so this t
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import trio
 
 from protocol.errors import Refused
-from transport.link import Links
 
 _WITHIN_S = 5.0
 """A worker that does not answer is killed by its neighbour before that; if it is not, we go on without it."""
 _AGAIN_S = 0.02
 _Answer = Callable[[object, Exception | None], None]
+
+
+class Asked(Protocol):
+    """What is needed of the links between workers."""
+
+    async def ask(self, worker: str, message: Any, timeout: float) -> Any:
+        """See transport.link.Links."""
 
 
 class RingChangedMeanwhile(Exception):
@@ -26,7 +32,7 @@ class RingChangedMeanwhile(Exception):
 class Handover:
     """One worker's side. `look` has it see now who is alive; it is set when there is somebody to look."""
 
-    def __init__(self, me: str, links: Links) -> None:
+    def __init__(self, me: str, links: Asked) -> None:
         self._me, self._links = me, links
         self.look: Callable[[], None] = lambda: None
         self._taken: tuple[str, ...] = ()

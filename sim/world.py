@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import msgspec
@@ -10,6 +11,7 @@ import trio
 from actors.connections import Connections
 from actors.house import Errands
 from caas.assembly import Assembly
+from caas.handover import Handover, RingChangedMeanwhile
 from caas.world import SystemIds
 from protocol.errors import Refused
 from services.scope import Scope
@@ -70,11 +72,10 @@ class Ring(NamedTuple):
     """Partitions over workers, evenly."""
 
     members: tuple[str, ...]
-    turned: int = 0
 
     def owner(self, partition: int) -> str:
         """Whose it is."""
-        return self.members[(partition + self.turned) % len(self.members)]
+        return self.members[partition % len(self.members)]
 
 
 class Links:
@@ -88,7 +89,23 @@ class Links:
         other = self._reach(worker)
         if other is None:
             return reply(None, Refused("unavailable"))
-        other.assembly.asked(self._me, _unpack(_pack(message)), lambda value, error: reply(None if error else _unpack(_pack(value)), error))
+        other.asked(self._me, _unpack(_pack(message)), lambda value, error: reply(None if error else _unpack(_pack(value)), error))
+
+    async def ask(self, worker: str, message: Any, timeout: float) -> Any:
+        """See transport.link.Links."""
+        done, came = trio.Event(), list[tuple[object, Exception | None]]()
+
+        def answered(value: object, error: Exception | None) -> None:
+            came.append((value, error))
+            done.set()
+
+        self.post(worker, message, answered, timeout)
+        with trio.move_on_after(timeout):
+            await done.wait()
+        value, error = came[0] if came else (None, Refused("timeout"))
+        if error is not None:
+            raise error
+        return value
 
     def tell(self, worker: str, message: object) -> bool:
         """See actors.router.Links."""
@@ -111,6 +128,8 @@ class Worker:
         self.assembly: Assembly
         self.backend: MemoryBackend
         self.connections: Connections
+        self.links = Links(name, world)
+        self.handover = Handover(name, self.links)
         self.scope: trio.CancelScope
 
     async def run(self, *, task_status: Any = trio.TASK_STATUS_IGNORED) -> None:
@@ -118,7 +137,7 @@ class Worker:
         with trio.CancelScope() as self.scope:
             async with open_memory(self.world.store) as self.backend, trio.open_nursery() as nursery, open_supervisor(name=self.name) as tree:
                 assembly = self.assembly = Assembly(
-                    me=self.name, boot=self.world.boots, backend=self.backend, world=self.nature, links=Links(self.name, self.world), tree=tree,
+                    me=self.name, boot=self.world.boots, backend=self.backend, world=self.nature, links=self.links, tree=tree,
                     errands=Errands(nursery), master=b"m" * 32, frame=lambda payload, text: payload)
                 self.connections = Connections(assembly.desk(self.authenticate), tree, self.name)
                 for task in (assembly.reader.run, assembly.reader.look, assembly.storer.run, assembly.deadlines.run, assembly.alarms.run,
@@ -128,6 +147,13 @@ class Worker:
                     nursery.start_soon(follower.run)
                 task_status.started()
                 await trio.sleep_forever()
+
+    def asked(self, worker: str, message: Any, answer: Callable[[object, Exception | None], None]) -> None:
+        """A sibling asks something, as the program takes it."""
+        if message[0] == "ring":
+            self.handover.asked(worker, message[1:], answer)
+        else:
+            self.assembly.asked(worker, message, answer)
 
     async def authenticate(self, token: str) -> Authenticated:
         """A token is `tenant:user`."""
@@ -148,6 +174,8 @@ class World:
         self.cut_off: set[str] = set()
         """Workers that live and cannot be reached by the others."""
         self._turned, self._assigning = 0, trio.Lock()
+        self._news = trio.Event()
+        """Set when the ring that is being taken is of yesterday."""
         self.nursery: trio.Nursery
 
     async def start(self, name: str) -> None:
@@ -186,16 +214,29 @@ class World:
             worker.nature.clock.wrong_ms = 0
 
     async def reassign(self) -> None:
-        """Partitions over those who live; again until storage lets it be done to the end. One after the other, as the program does it."""
+        """Partitions over those who live. Each takes the ring by itself, and who gains some waits for the others, as the program does it."""
+        self._news.set()
         async with self._assigning:
-            ring = Ring(tuple(sorted(self.workers)), self._turned)
-            for worker in list(self.workers.values()):
-                for _ in range(200):
-                    try:
-                        await worker.assembly.take_ring(ring)
-                        break
-                    except Exception:  # noqa: BLE001 - whatever storage brings: the program, too, tries again
-                        await trio.sleep(0.1)
+            self._news = trio.Event()
+            names = sorted(self.workers)
+            turned = self._turned % max(1, len(names))
+            ring = Ring((*names[turned:], *names[:turned]))
+            async with trio.open_nursery() as nursery:
+                for worker in self.workers.values():
+                    nursery.start_soon(self._take, worker, ring)
+
+    async def _take(self, worker: Worker, ring: Ring) -> None:
+        """Again until storage lets it be done to the end, or there is another ring to take."""
+        for _ in range(200):
+            if worker.gone:
+                return
+            try:
+                await worker.assembly.take_ring(ring, partial(worker.handover.agreed, ring.members, self._news))
+                return
+            except RingChangedMeanwhile:
+                return
+            except Exception:  # noqa: BLE001 - whatever storage brings: the program, too, tries again
+                await trio.sleep(0.1)
 
     async def turn(self) -> None:
         """Every partition is another worker's now, and nobody has died."""

@@ -82,6 +82,10 @@ class Worker:
                 task_status.started()
                 await trio.sleep_forever()
 
+    def asked(self, worker: str, message: Any, answer: Callable[[object, Exception | None], None]) -> None:
+        """A sibling asks something."""
+        self.assembly.asked(worker, message, answer)
+
     async def authenticate(self, token: str) -> Authenticated:
         users = await self.assembly.users.of_external(Scope(TENANT), [token])
         if token not in users:

@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from actors import record, room, storing
+from actors import desk, record, room, storing
 from actors.desk import NOT_NOW
 from actors.fanout import Fanout
 from actors.keys import Key
@@ -240,7 +240,21 @@ def read_marks_that_could_not_be_written_are_taken_for_written(patch: Patch) -> 
 
 
 def a_waking_room_leaves_out_the_tail(patch: Patch) -> None:
-    patch.setattr("actors.room.catch_up", lambda tails, partition, key, fold, applied: None)
+    patch.setattr(room, "catch_up", lambda tails, partition, key, fold, applied: None)
+
+
+def the_log_goes_on_with_what_was_let_go(patch: Patch) -> None:
+    """And whoever has it back is given what comes from then on."""
+    follow = MemoryLog.follow
+
+    async def goes_on(log: MemoryLog, after: Any) -> Any:
+        before = dict(log._cursors)
+        ends = await follow(log, after)
+        log._cursors = {**before, **log._cursors}
+        return ends
+
+    patch.setattr(MemoryLog, "leave", lambda log, partitions: None)
+    patch.setattr(MemoryLog, "follow", goes_on)
 
 
 def rights_are_checked_early_alone(patch: Patch) -> None:
@@ -265,7 +279,7 @@ def bodies_of_deleted_messages_stay(patch: Patch) -> None:
 
 
 def an_unknown_outcome_is_told_as_a_refusal(patch: Patch) -> None:
-    patch.setitem(room._SAID, OutcomeUnknown, NOT_NOW)
+    patch.setitem(desk._SAID, OutcomeUnknown, NOT_NOW)
 
 
 def _with(struct: Any, **fields: Any) -> Any:
@@ -279,6 +293,6 @@ PLANTED: tuple[Plant, ...] = (
     what_is_refused_takes_a_seq, the_message_before_is_not_waited_for,
     the_latest_seq_is_answered, it_is_answered_before_it_is_durable, every_entry_counts_as_a_message,
     who_is_out_goes_on_reading, an_entry_is_read_twice, read_marks_fall, read_marks_are_not_written_down,
-    read_marks_that_could_not_be_written_are_taken_for_written, a_waking_room_leaves_out_the_tail, rights_are_checked_early_alone,
-    bodies_of_deleted_messages_stay, an_unknown_outcome_is_told_as_a_refusal,
+    read_marks_that_could_not_be_written_are_taken_for_written, a_waking_room_leaves_out_the_tail, the_log_goes_on_with_what_was_let_go,
+    rights_are_checked_early_alone, bodies_of_deleted_messages_stay, an_unknown_outcome_is_told_as_a_refusal,
 )
