@@ -354,15 +354,21 @@ def _marks_of_somebody(events: Sequence[Event], log: Log) -> Iterator[str]:
 
 
 def _marks_kept(events: Sequence[Event], lists: Sequence[Listed]) -> Iterator[str]:
-    """No list knows less than what was acknowledged, unless something fell soon after that; and none knows more than was ever said."""
+    """No list knows less than what was acknowledged, unless something fell soon after that; and none knows more than was ever said.
+
+    From when it was asked: who falls may have answered just before, and the answer comes when it has fallen.
+    """
     blows = [event.t for event in events if event.op == "blow"]
+    asked: dict[tuple[str, str], int] = {}
     kept: dict[tuple[str, str], int] = defaultdict(int)
     said: dict[tuple[str, str], int] = defaultdict(int)
     for event in events:
         if event.op == "read":
             where = event.client, event.conversation
             said[where] = max(said[where], event.seq)
-            if event.type == "ok" and not _within(blows, event.t, event.t + KEPT_NS):
+            if event.type == "invoke":
+                asked[where] = event.t
+            elif event.type == "ok" and not _within(blows, asked.get(where, event.t), event.t + KEPT_NS):
                 kept[where] = max(kept[where], event.seq)
     for user, conversation, read_seq, _ in lists:
         least, most = kept[user, conversation], said[user, conversation]

@@ -324,6 +324,7 @@ def test_a_read_mark_may_be_lost_with_who_fell_soon_after_and_not_later() -> Non
     assert listed([*events, Event(54 + KEPT_NS, "", "", "", "blow", "ok")], log, 3, 2) == []
     assert listed([*events, Event(55 + KEPT_NS, "", "", "", "blow", "ok")], log, 3, 2) == ["S11"]
     assert listed([*events, Event(40, "", "", "", "blow", "ok")], log, 3, 2) == ["S11"], "it fell before"
+    assert listed([*events, Event(53, "", "", "", "blow", "ok")], log, 3, 2) == [], "the answer came when it had fallen"
 
 
 def test_a_read_mark_without_an_answer_may_count_or_not() -> None:
