@@ -1,6 +1,8 @@
 """A worker that takes a partition on does not wake its rooms before it has read what was acknowledged before it came."""
 
 import msgspec
+import trio
+import trio.testing
 
 from actors.keys import Key
 from actors.reader import Reader
@@ -123,7 +125,10 @@ async def test_a_record_of_larger_rules_stops_everything_and_is_never_skipped() 
         assert reader.outdated.is_set()
         assert [row.partition for row in told] == [4]
         await append(newer.log, record(4), record(5, partition=4))
-        reader.take(await node.log.receive())
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(reader.run)
+            await trio.testing.wait_all_tasks_blocked()
+            nursery.cancel_scope.cancel()
         await reader.assign([3, 4, 5])
         assert len(told) == 1
 
