@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
-from protocol.codec import BadFrame, decode_commands, pack
+from protocol.codec import BadFrame, Command, decode_commands, pack
 from protocol.ids import act_time, is_chosen_id, is_user_id, joined, make_uuid7, parse_act, show_act
 
 PLAIN = {"i": 7, "m": "message.send", "p": {"c": "c", "text": "schön"}}
@@ -20,7 +20,7 @@ def nested(depth: int) -> bytes:
 
 def test_a_command_and_a_batch() -> None:
     for payload, text in ((pack(PLAIN), False), (json.dumps(PLAIN).encode(), True)):
-        assert decode_commands(payload, text=text) == [(7, "message.send", PLAIN["p"], None)]
+        assert decode_commands(payload, text=text) == [Command(7, "message.send", PLAIN["p"])]
     assert len(decode_commands(pack([PLAIN] * 64), text=False)) == 64
 
 
@@ -59,7 +59,7 @@ def test_one_command_too_wide_does_not_touch_the_others() -> None:
     for payload, text in ((pack([wide, plain]), False), (json.dumps([wide, plain]).encode(), True)):
         one, other = decode_commands(payload, text=text)
         assert one.refusal is not None
-        assert other == (2, "y", {}, None)
+        assert other == Command(2, "y", {})
 
 
 @given(payload=some.binary(max_size=300), text=some.booleans())
@@ -78,7 +78,7 @@ VALUES = some.recursive(some.none() | some.booleans() | some.integers(-(2**53) +
 @given(p=some.dictionaries(some.text(max_size=5), VALUES, max_size=5))
 def test_both_libraries_write_the_same_command(p: dict[str, Any]) -> None:
     command = {"i": 7, "m": "x", "p": p}
-    assert decode_commands(msgpack.packb(command), text=False) == decode_commands(pack(command), text=False) == [(7, "x", p, None)]
+    assert decode_commands(msgpack.packb(command), text=False) == decode_commands(pack(command), text=False) == [Command(7, "x", p)]
 
 
 @given(now=some.integers(0, 2**48 - 1), chance=some.binary(min_size=10, max_size=10))

@@ -8,7 +8,7 @@ import msgpack
 import msgspec
 import pytest
 
-from protocol.codec import BadFrame, decode_commands, write
+from protocol.codec import BadFrame, Command, decode_commands, write
 from protocol.events import EVENTS
 from protocol.replies import ErrorBody
 from scripts.bad_frames import payload
@@ -56,7 +56,7 @@ def test_the_server_takes_the_command_and_may_answer_so(program: Program, name: 
     frame = vector["command"]["frame"]
     for raw, text in ((bytes.fromhex(vector["command"]["msgpack"]), False), (bytes.fromhex(vector["command"]["msgpack_wide"]), False),
                       (write(frame), True)):
-        assert decode_commands(raw, text=text) == [(7, name, frame["p"], None)]
+        assert decode_commands(raw, text=text) == [Command(7, name, frame["p"])]
     assert [misfit(frame["p"], said.params), misfit(vector["reply"]["frame"]["r"], said.answers)] == ["", ""]
 
 
