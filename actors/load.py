@@ -1,8 +1,8 @@
 """How much a worker takes on: while its loop has not a moment to spare, no more commands than it answers in half a second.
 
 What is beyond is refused at once, before it costs anything; but not to a tenant that has less under way than its even share, for what is too
-much is another's then. Without this an overloaded worker would take everything in, and answer all of it
-too late for anybody. A slow disk is no overload: the loop has time then, and who waits keeps waiting.
+much is another's then. Without this an overloaded worker would take everything in, and answer all of it too late for anybody. A slow disk is no
+overload: the loop has time then, and who waits keeps waiting.
 """
 
 from collections.abc import Callable, Iterator

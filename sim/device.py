@@ -26,11 +26,11 @@ class History:
 
     def __init__(self) -> None:
         self.events: list[Event] = []
+
     def note(self, device: "Device", room: str, op: Op, type: Outcome, id: str = "", sha: str = "", epoch: int = 0, seq: int = 0,
              repeat: bool = False) -> None:
         """One more."""
         self.events.append(Event(_now_ns(), device.process, device.user, f"{device.tenant}/{room}", op, type, id, sha, epoch, seq, repeat))
-
 
     def blow(self, worker: str) -> None:
         """A worker has fallen."""
