@@ -49,6 +49,18 @@ def test_ours_is_slower_when_a_ratio_falls_by_more_than_15_percent(
     assert ("SLOWER" in capsys.readouterr().err) == bool(slower)
 
 
+@pytest.mark.parametrize(("ws", "slower"), [(1_000, 0), (500, 0), (1_200, 1)])
+def test_what_fell_against_one_base_alone_is_not_slower(ws: float, slower: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(guard, "RECORDED", tmp_path / "recorded.json")
+    guard.main_of([row("C loop", 1_000), row("ws", 1_000), row("caas", 1_000)], record=True)
+    assert guard.main_of([row("C loop", 1_300), row("ws", ws), row("caas", 1_000)], record=False) == slower
+
+
+def test_nothing_is_held_against_what_was_measured_at_a_fixed_rate() -> None:
+    for case in ("room of 10, all at the same rate", "100 messages/s of 16,000 bytes, all read"):
+        assert not guard.ratios([row(server, 1)._replace(case=case) for server in ("C loop", "ws", "caas")])
+
+
 def test_without_a_record_nothing_is_slower(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(guard, "RECORDED", tmp_path / "recorded.json")
     assert guard.main_of([row("C loop", 1_000), row("caas", 1)], record=False) == 0

@@ -11,7 +11,9 @@ if TYPE_CHECKING:
     from transport.websocket.plain import PlainConnection
 
 _SLICE_S = 0.002
-"""The longest the loop keeps the thread before others have a turn."""
+"""The longest the loop keeps the thread before others have a turn; twice as long each time as long as some of those that were ready still wait.
+A client would wait for all that others do between two slices many times over, before it was so much as told that there is too much."""
+_LONGEST_SLICE_S = 0.064
 _MOST_EVENTS = 1024
 
 
@@ -23,6 +25,7 @@ class Poller:
         self._rest_s = rest_s
         self._epoll = select.epoll()
         self._flusher = flusher
+        self._slice_s = _SLICE_S
         self._ready: list[tuple[int, int]] = []  # told of and not served yet, the next one last
         self._connections: dict[int, PlainConnection] = {}
 
@@ -55,14 +58,16 @@ class Poller:
         self._epoll.close()
 
     def _work(self, now: Callable[[], float]) -> bool:
-        """Read what is ready, for _SLICE_S at most, and send the answers; whether there was anything."""
+        """Read what is ready, for a slice of time at most, and send the answers; whether there was anything."""
         # One poll a turn, so that a connection is read once between two turns of its actor, whose mailbox is short.
         if not self._ready:
             self._ready = self._epoll.poll(0, _MOST_EVENTS)
             self._ready.reverse()
+            self._slice_s = _SLICE_S
         if not self._ready:
             return False
-        self._read_some(now, now() + _SLICE_S)
+        self._read_some(now, now() + self._slice_s)
+        self._slice_s = min(2 * self._slice_s, _LONGEST_SLICE_S)
         self._flusher.flush()
         return True
 
