@@ -21,14 +21,15 @@ Ratios = Mapping[str, Mapping[str, float]]
 
 
 def ratios(rows: Sequence[Row]) -> Ratios:
-    """Case by case, of every figure for each second of processor."""
+    """Case by case, of every figure for each second of processor. Where a row has the median of its rounds' ratios, that is it."""
     found: dict[str, dict[str, float]] = {}
     for row in rows:
         for base in rows:
             if row.server.partition(",")[0] == OURS and base.server in BASES and (base.workload, base.case) == (row.workload, row.case):
                 for name, value in row.figures.items():
                     if name.endswith("CPU-s") and base.figures.get(name) and not _fixed(row.case):
-                        found.setdefault(f"{row.workload}, {row.case}, {name}", {})[base.server] = round(value / base.figures[name], 4)
+                        by_rounds = row.figures.get("of the C loop") if base.server == LOOP else None
+                        found.setdefault(f"{row.workload}, {row.case}, {name}", {})[base.server] = round(by_rounds or value / base.figures[name], 4)
     return found
 
 
