@@ -24,7 +24,8 @@ SURE_AFTER = 3
 """Beats without a moment to spare: less is a burst, and soon over."""
 _BUSY = 0.95
 """Of the time, and the loop has not a moment to spare."""
-_WEIGHT = 0.5
+_WEIGHT = 0.2
+"""Of one beat among those without a moment to spare: answers come in groups, as the disk takes them."""
 _UNBOUNDED = 65_536
 
 BUSY = Refused("unavailable", "The server has more to do than it can: send it again in a moment, with the same id.", retry_after_ms=1_000)
@@ -103,8 +104,9 @@ class Load:
     def beat(self, seconds: float, spare_s: float) -> None:
         """So long since the last beat, and of this the loop had nothing to do for `spare_s`."""
         per_s, self._answered = self._answered / seconds, 0
-        self._per_s = per_s if not self._per_s else self._per_s + _WEIGHT * (per_s - self._per_s)
         self._busy = self._busy + 1 if spare_s < (1 - _BUSY) * seconds else 0
+        if self._busy:  # what is answered while there is time says nothing of how much could be
+            self._per_s += max(_WEIGHT, 1 / self._busy) * (per_s - self._per_s)
         if self._busy >= SURE_AFTER:
             self._most = max(LEAST, self._per_s * WITHIN_S)
         elif not self._busy:  # not at once: it may have been a moment between two floods

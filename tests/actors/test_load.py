@@ -39,6 +39,21 @@ def test_a_burst_is_not_too_much_and_what_lasts_is() -> None:
     assert load.most == pytest.approx(100 / BEAT_S * WITHIN_S)
 
 
+def test_what_was_answered_while_there_was_time_does_not_count() -> None:
+    load = Load()
+    beats(load, 100, 1, spare_s=BEAT_S)
+    beats(load, SURE_AFTER, 100)
+    assert load.most == pytest.approx(100 / BEAT_S * WITHIN_S)
+
+
+def test_answers_that_come_in_groups_count_as_what_they_are_on_average() -> None:
+    load = Load()
+    for _ in range(50):
+        beats(load, 1, 400)
+        beats(load, 1, 0)
+        assert load.most == inf or load.most == pytest.approx(200 / BEAT_S * WITHIN_S, rel=0.5)
+
+
 def test_sockets_are_left_to_gather_while_there_is_nearly_too_much_and_not_while_the_loop_is_merely_busy() -> None:
     load = Load()
     beats(load, 50, 200)
