@@ -9,6 +9,8 @@ from caas_sdk.core.message import to_wire
 from conftest import Face
 from test_faces import room_name
 
+from tests.journeys.conftest import ON_CLUSTER
+
 
 async def server_list(client: Client, c: str) -> list[dict[str, Any]]:
     return list((await client.call("message.list", c=c, limit=100))["items"])
