@@ -35,8 +35,8 @@ class Violated(AssertionError):
 class Stage:
     """Clients at work on a server."""
 
-    def __init__(self, server: Server, clients: list[Client], history: History, token: str) -> None:
-        self.server, self.clients, self.history, self._token = server, clients, history, token
+    def __init__(self, server: Server, clients: list[Client], history: History) -> None:
+        self.server, self.clients, self.history = server, clients, history
         self.lists: list[checker.Listed] = []
         """What everybody's list said when all was over."""
 
@@ -79,7 +79,7 @@ class Stage:
         with trio.move_on_after(within_s):
             while any(lane.busy for client in self.clients for lane in client.lanes.values()):
                 await trio.sleep(0.02)
-            log = await read_log(self.server.base, self._token, ROOMS)
+            log = await read_log(self.server.base, self.clients[0].token, ROOMS)
             heads = {room: entries[-1].seq for room, entries in log.items()}
             while not all(client.is_drained(heads) for client in self.clients):
                 await trio.sleep(0.02)
@@ -98,8 +98,8 @@ class Stage:
         if found:
             raise Violated(tally, f"{len(found)} violations ({shown(tally)}); the history is in {keep}:\n" + "\n".join(found[:20]))
         assert not [client.surprises for client in self.clients if client.surprises], self.troubles()
-        for room, pushes in (await read_pushes(self.server.base, self._token, ROOMS)).items():
-            listed = await read_messages(self.server.base, self._token, room)
+        for room, pushes in (await read_pushes(self.server.base, self.clients[0].token, ROOMS)).items():
+            listed = await read_messages(self.server.base, self.clients[0].token, room)
             said = [(push["s"], push["p"]["id"]) for push in pushes if push["t"] == "message.new"]
             assert [(message["seq"], message["id"]) for message in listed] == said, room
             assert {message["id"]: as_folded(message) for message in listed} == folded(pushes), f"{room} reads other than its entries say"
@@ -159,7 +159,7 @@ async def open_stage(folder: Path, workers: int, seed: int, pace_s: float = 0.1)
         async with trio.open_nursery() as nursery:
             for client in clients:
                 nursery.start_soon(client.run)
-            stage = Stage(server, clients, history, tokens[USERS[0]])
+            stage = Stage(server, clients, history)
             await stage.all_are_back(trio.current_time(), 10)
             yield stage
             nursery.cancel_scope.cancel()

@@ -10,7 +10,8 @@ import random
 import signal
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,7 @@ pytestmark = [pytest.mark.real, pytest.mark.cluster]
 TIMES = int(os.environ.get("CLUSTER_FAULTS", "1"))
 KILLS, STOPS = int(os.environ.get("CLUSTER_KILLS", "0")), int(os.environ.get("CLUSTER_STOPS", "0"))
 PAUSE_S = float(os.environ.get("CLUSTER_PAUSE_S", "5"))
+RENEW_S = 120.0
 BACK_WITHIN_S = 90
 """A machine of two cores that runs all of it is slow to come back. What was seen is printed."""
 
@@ -70,9 +72,19 @@ async def enter(cluster: Cluster, seed: int, nursery: trio.Nursery) -> Stage:
     history = History()
     clients = [Client(cluster.url, user, tokens[user], ROOMS, history, seed + number, pace_s=0.3, longest_wait_s=2.0)
                for number, user in enumerate(USERS)]
+    nursery.start_soon(renew, cluster, clients)
     for client in clients:
         nursery.start_soon(client.run)
-    return Stage(Behind(cluster), clients, history, tokens[USERS[0]])  # type: ignore[arg-type]
+    return Stage(Behind(cluster), clients, history)  # type: ignore[arg-type]
+
+
+async def renew(cluster: Cluster, clients: Sequence[Client]) -> None:
+    """Tokens end after a quarter of an hour, and connections with them; who comes back then has another."""
+    while True:
+        await trio.sleep(RENEW_S)
+        for client in clients:
+            with suppress(OSError, HTTPException):  # the balancer may be away
+                client.moved(cluster.url, await trio.to_thread.run_sync(token, cluster.url, client.user))
 
 
 async def kill(cluster: Cluster, name: str) -> None:
