@@ -61,7 +61,7 @@ async def chat_and_back_up(server: Server, history: History, folder: Path, setti
         clients = await people(server, history, random.randrange(10**6))
         for client in clients:
             nursery.start_soon(client.run)
-        stage = Stage(server, clients, history, server.session(USERS[0]))
+        stage = Stage(server, clients, history)
         await stage.all_are_back(trio.current_time(), WITHIN_S)
         await trio.sleep(2)
         acknowledged = [event for event in history.events if (event.op, event.type) == ("send", "ok")]
@@ -90,7 +90,7 @@ async def goes_on(server: Server, history: History) -> None:
     async with trio.open_nursery() as nursery:
         client = Client(server.base, USERS[1], server.session(USERS[1]), ROOMS, history, 7)
         nursery.start_soon(client.run)
-        await Stage(server, [client], history, server.session(USERS[0])).all_are_back(trio.current_time(), WITHIN_S)
+        await Stage(server, [client], history).all_are_back(trio.current_time(), WITHIN_S)
         nursery.cancel_scope.cancel()
 
 

@@ -94,7 +94,7 @@ async def test_clients_resume_across_a_move_and_back(tmp_path: Path, kafka: Kafk
                     clients += await people(server, history, seed)
                     for client in clients:
                         nursery.start_soon(client.run)
-                stage = Stage(server, clients, history, server.session(USERS[0]))
+                stage = Stage(server, clients, history)
                 print(f"{backend}: all back after {await stage.all_are_back(trio.current_time(), BACK_WITHIN_S):.1f} s")
                 if (tmp_path / "data" / "moved.sqlite").exists() and backend == "embedded":
                     await stage.check(await stage.drain(60), tmp_path)
