@@ -193,10 +193,11 @@ class Room(Actor[Message]):
             for worker in self._listeners:  # stored while this room dozed: they fetch what they lack
                 self.house.spread.lags(worker, self.key, fold.seq)
         self._told = max(self._told, fold.seq)
-        catch_up(self.house.tails, self._partition, self.key, fold, self._applied)
+        news = catch_up(self.house.tails, self._partition, self.key, fold, self._applied)
         self._fold = fold
         if not self._untold:
             self._told = fold.seq
+        self._ephemeral.caught_up(news)
         self._release()
 
     def _not_woken(self, refused: Refused) -> None:
@@ -340,8 +341,10 @@ class Room(Actor[Message]):
             if riding and flight:
                 flight.decided(riding, outcome)
             self._applied(fold, row, entry, outcome, riding.plain if riding else None)
-            if riding and outcome.what == "ok" and outcome.n:
-                self._ephemeral.said(entry, outcome, riding.plain)
+            if outcome.what == "ok":
+                self._ephemeral.applied(entry, outcome)
+                if riding and outcome.n:
+                    self._ephemeral.said(entry, outcome, riding.plain)
         self._tell()
         self._land()
         self._answer_ahead(fold)
@@ -361,7 +364,6 @@ class Room(Actor[Message]):
         if self._listeners and outcome.seq > self._told:
             self._untold = begun(self._untold)
             self._untold.append((entry, outcome, plain))
-        self._ephemeral.applied(entry, outcome)
 
     def _tell(self) -> None:
         """Tell the listeners what they have not been told, in order; pause where a key has to be fetched first."""

@@ -44,12 +44,17 @@ def reaches(tails: Tails, partition: int, read: Read) -> bool:
     return tails.begins(partition) <= read.loaded.stored and tails.whole(partition, read.loaded.stored)
 
 
-def catch_up(tails: Tails, partition: int, key: Key, fold: Fold, applied: OnEntry) -> None:
-    """Apply the conversation's own rows of the tail that are later than the fold. One step: nothing comes between."""
+def catch_up(tails: Tails, partition: int, key: Key, fold: Fold, applied: OnEntry) -> list[tuple[Entry, Outcome]]:
+    """Apply the conversation's own rows of the tail that are later than the fold; what of them it accepted. One step: nothing comes between."""
+    accepted = []
     for row in tails.of(partition, key):
         if row.place > fold.place:
             entry = decode_entry(row.data)
-            applied(fold, row, entry, fold.apply(entry, row.place))
+            outcome = fold.apply(entry, row.place)
+            applied(fold, row, entry, outcome)
+            if outcome.what == "ok":
+                accepted.append((entry, outcome))
+    return accepted
 
 
 def moved() -> Refused:

@@ -1,5 +1,6 @@
 """The parts that live in one room: each made when first needed, all told what they must know."""
 
+from collections.abc import Iterable
 from typing import Any
 
 from actors.ephemeral.notices import Notices
@@ -61,6 +62,11 @@ class Inhabitants:
         """The log has accepted an entry."""
         for part in self._following:
             part.applied(entry, outcome)
+
+    def caught_up(self, news: Iterable[tuple[Entry, Outcome]]) -> None:
+        """The room is awake, and the log had accepted these while it dozed: its parts ask a fold that has all of them."""
+        for entry, outcome in news if self._following else ():
+            self.applied(entry, outcome)
 
     def unheard(self) -> Later | None:
         """Nobody watches any more; answered when what follows from that is in the log."""

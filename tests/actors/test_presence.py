@@ -486,6 +486,27 @@ async def test_while_a_user_is_there_the_room_dozes(world: World, autojump_clock
     assert heard(bob)[-1] == "offline"
 
 
+async def test_a_dozing_room_wakes_by_what_was_chosen_at_another_worker(world: World, autojump_clock: object) -> None:
+    """It is in the tail and not stored yet. What it means for who watches is asked of a fold that is awake."""
+    bob = await watching(world, "alice")
+    alice = await greeted(world, "alice")
+    await trio.sleep(1_000)
+    own = owner(world, "alice")
+    other = next(worker for name, worker in world.workers.items() if name != own)
+    room = world.workers[own].assembly.rooms.find(f"{TENANT}/{personal(world, 'alice')}")
+    assert room is not None
+    assert room._life.actor.awake is False
+    other.assembly.router._owners = [other.name] * 8  # it believes that everything is its own
+    await other.assembly.reader.assign(range(8))
+    second = await greeted(world, "alice", other.name)
+    await second.ask("presence.set", status="dnd")
+    await trio.sleep(0.1)
+    assert world.workers[own].assembly.rooms.find(f"{TENANT}/{personal(world, 'alice')}") is room
+    await alice.ask("presence.set", status="away")
+    await trio.sleep(0.1)
+    assert heard(bob)[-1] == "away"
+
+
 @pytest.mark.parametrize("seed", [1, 2])
 async def test_whatever_devices_do_the_watchers_see_what_the_rule_says(world: World, seed: int, autojump_clock: object) -> None:
     """A random walk; after each step two watchers, one on either worker, are compared with the rule in `tests/services/presence`."""
