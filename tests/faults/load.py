@@ -267,7 +267,8 @@ class Session:
 
     def _hello(self, reply: Map) -> None:
         if "e" in reply:
-            self._client.surprises.append(f"hello of {self._client.name}: {reply['e']}")
+            if not reply["e"]["retryable"]:  # a room's worker may just have been killed: who is told so comes again
+                self._client.surprises.append(f"hello of {self._client.name}: {reply['e']}")
             return
         self._client.greeted()
         for conversation, watched in reply["r"]["conversations"].items():
