@@ -441,26 +441,31 @@ class Session:
 
 
 async def ask(base: str, token: str, commands: Sequence[tuple[str, Map]]) -> list[Any]:
-    """Commands on a connection of their own, one after the other; their results. A refusal is an AssertionError; retryable ones are repeated."""
-    async with connected(base) as socket:
-        results: list[Any] = []
-        for name, p in [("hello", {"token": token}), *commands]:
-            results.append(await _ask(socket, name, p))
-        return results[1:]
+    """Commands on a connection of their own, one after the other; their results. A refusal is an AssertionError; retryable ones are repeated,
+    `hello` on a new connection: one that is not greeted is closed."""
+    with trio.fail_after(60):
+        while True:
+            async with connected(base) as socket:
+                if "r" in await _reply(socket, "hello", {"token": token}):
+                    return [await _ask(socket, name, p) for name, p in commands]
+            await trio.sleep(0.1)
 
 
 async def _ask(socket: WebSocketConnection, name: str, p: Map) -> Any:
-    while True:
-        await socket.send_message(msgpack.packb({"i": 1, "m": name, "p": p}))
-        while True:
-            unpacked = msgpack.unpackb(await socket.get_message())
-            replies = [frame for frame in (unpacked if isinstance(unpacked, list) else [unpacked]) if "i" in frame]
-            if replies:
-                break
-        if "r" in replies[0]:
-            return replies[0]["r"]
-        assert replies[0]["e"]["retryable"], (name, p, replies[0])
+    while "r" not in (reply := await _reply(socket, name, p)):
         await trio.sleep(0.1)
+    return reply["r"]
+
+
+async def _reply(socket: WebSocketConnection, name: str, p: Map) -> Map:
+    """What is said to it; if it is a refusal, then for a moment."""
+    await socket.send_message(msgpack.packb({"i": 1, "m": name, "p": p}))
+    while True:
+        unpacked = msgpack.unpackb(await socket.get_message())
+        for frame in unpacked if isinstance(unpacked, list) else [unpacked]:
+            if "i" in frame:
+                assert "r" in frame or frame["e"]["retryable"], (name, p, frame)
+                return dict(frame)
 
 
 async def read_log(base: str, token: str, conversations: Sequence[str]) -> dict[str, list[Entry]]:
