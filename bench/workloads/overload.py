@@ -1,15 +1,16 @@
 """Overload: three times what the server can take, in an open loop. How much of it does it still do, and how soon is the rest refused?
 
 Ours alone. First its peak, in a closed loop with several under way in each room; then three times that, whatever comes back; then half of it
-again, to see whether it is as it was before. What is promised stands in `wrong` (docs/guarantees.md): at least 80% of the peak is done, each
-refusal comes within 250 ms and has a code, memory is bounded, and 5 s later all is as it was.
+again, to see whether it is as it was before; then the peak once more, for a machine is not always equally quick: what is done is held against
+the mean of both. What is promised stands in `wrong` (docs/guarantees.md): at least 80% of the peak is done, each refusal comes within 250 ms
+and has a code, memory is bounded, and 5 s later all is as it was.
 """
 
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 from bench.generate import Flow, Pace
-from bench.lab import Lab, Measured, Row, broken, percentiles, quietly
+from bench.lab import Lab, Measured, Row, Stage, broken, percentiles, quietly
 from bench.servers.kinds import OURS, start
 from bench.workloads.small_rooms import enter
 from protocol.errors import CODES
@@ -39,8 +40,8 @@ FULL = Plan(400, 4, 20.0)
 class Overloaded(NamedTuple):
     """What came of it."""
 
-    peak: float
-    """Sends answered in a second."""
+    peaks: tuple[float, float]
+    """Sends answered in a second, before and after."""
     before: Measured
     """At half the peak."""
     over: Measured
@@ -54,27 +55,32 @@ class Overloaded(NamedTuple):
         return self.over.ran.flows[0]
 
     @property
+    def peak(self) -> float:
+        """The mean of both."""
+        return sum(self.peaks) / len(self.peaks)
+
+    @property
     def goodput(self) -> float:
         """Of the peak."""
         return _answered_per_s(self.over) / self.peak
 
 
 def measure(lab: Lab, plan: Plan) -> Iterator[Row]:
-    """Peak, half, three times, half."""
+    """Peak, half, three times, half, peak."""
     if not lab.present([OURS]):
         return
     with lab.stage(start(OURS, lab.fresh(), 0)) as stage:
         lab.tell(f"overload: {plan.rooms} rooms")
         enter(stage, plan.rooms, 2, 1, "pair")
         quietly(stage, {0: Pace(until="answer")})
-        peak = max(_answered_per_s(stage.measure(plan.seconds, {0: Pace(outstanding=outstanding, until="answer")}))
-                   for outstanding in (1, plan.outstanding))
+        peak = _peak(stage, plan)
         half, kb = {0: Pace(rate=peak / 2)}, stage.target.rss_kb()
         before = stage.measure(plan.seconds, half)
         lab.tell(f"overload: the peak is {peak:,.0f} sends/s; now {plan.times:g} times that")
         over = stage.measure(plan.seconds, {0: Pace(rate=plan.times * peak)})
         grew = (stage.target.rss_kb() - kb) / 1024
-        found = Overloaded(peak, before, over, stage.measure(plan.seconds, half), grew, plan.times)
+        after = stage.measure(plan.seconds, half)
+        found = Overloaded((peak, _peak(stage, plan)), before, over, after, grew, plan.times)
         case = f"{plan.rooms} rooms of 2, {plan.times:g} times the peak"
         yield Row("overload", case, stage.target.name, stage.target.durability, _figures(found, plan),
                   {name: times for name, times in (("answer", found.flow.answer), ("refusal", found.flow.refuse)) if times.get_total_count()},
@@ -103,6 +109,12 @@ def p99_ms(measured: Measured) -> float:
     return float(measured.ran.flows[0].answer.get_value_at_percentile(99)) / 1000
 
 
+def _peak(stage: Stage, plan: Plan) -> float:
+    """In a closed loop, with one under way in each room, or with several: whichever is more."""
+    return max(_answered_per_s(stage.measure(plan.seconds, {0: Pace(outstanding=outstanding, until="answer")}))
+               for outstanding in (1, plan.outstanding))
+
+
 def _answered_per_s(measured: Measured) -> float:
     return measured.ran.flows[0].answered / (measured.ran.seconds + measured.ran.drained_s)
 
@@ -114,7 +126,7 @@ def _code(flow: Flow) -> str:
 
 def _figures(found: Overloaded, plan: Plan) -> dict[str, float]:
     flow = found.flow
-    return {"peak sends/s": found.peak, "offered/s": flow.sent / plan.seconds, "goodput of the peak": found.goodput,
+    return {"peak sends/s": found.peaks[0], "afterwards": found.peaks[1], "offered/s": flow.sent / plan.seconds, "goodput of the peak": found.goodput,
             "refused": flow.refused / flow.sent, **percentiles(flow.answer, "answer "),
             **percentiles(flow.refuse, "refusal "), "refusal max ms": flow.refuse.get_max_value() / 1000,
             "memory grew by MiB": found.grew_mib, "drained s": found.over.ran.drained_s,

@@ -17,12 +17,18 @@ def measured(*, seconds: float = 10, drained_s: float = 0.2, answer_ms: int = 20
     return Measured(Ran(seconds, drained_s, 1.0, {}, {0: flow}), 10.0)
 
 
-GOOD = Overloaded(peak=5_000, before=measured(), over=measured(), after=measured(), grew_mib=50)
+GOOD = Overloaded(peaks=(5_000, 5_000), before=measured(), over=measured(), after=measured(), grew_mib=50)
 
 
 def test_what_is_as_promised_passes() -> None:
     assert wrong(GOOD) == {}
     assert wrong(GOOD._replace(over=measured(refused=0, sent=50_000, refusal=""))) == {}
+
+
+def test_a_machine_that_became_slower_meanwhile_is_held_against_the_mean_of_both_peaks() -> None:
+    slower = measured(answered=41_000, refused=109_000)
+    assert [*wrong(GOOD._replace(over=slower, peaks=(5_800, 4_200)))] == []
+    assert [*wrong(GOOD._replace(over=slower, peaks=(5_800, 5_800)))] == ["goodput below 80% of the peak, %"]
 
 
 @pytest.mark.parametrize(("found", "named"), [
