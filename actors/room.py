@@ -39,13 +39,14 @@ from actors.messages import (
     Unlisten,
     Woken,
 )
+from actors.questions import Questions
 from actors.record import build
 from actors.refusing import settle
-from actors.viewing import Recent, lacks, view, without
+from actors.viewing import Recent, without
 from actors.waking import AGAIN_S, Read, catch_up, moved, reaches, read_stored
 from protocol.codec import pack
 from protocol.errors import Refused
-from protocol.limits import AHEAD_WAIT_S, VERDICT_WITHIN_S
+from protocol.limits import VERDICT_WITHIN_S
 from services.acts import Act, Verdict
 from services.checking import conflict
 from services.deciding import Fold, Outcome
@@ -63,15 +64,15 @@ _log = logging.getLogger("actors.room")
 class Room(Actor[Message]):
     """Virtual: woken by the first message, asleep again when nobody needs it."""
 
-    __slots__ = ("_ahead", "_desk", "_ephemeral", "_fold", "_held", "_listeners", "_looked", "_partition", "_recent", "_told", "_untold",
-                 "_waits_for", "house", "key")
+    __slots__ = ("_desk", "_ephemeral", "_fold", "_held", "_listeners", "_looked", "_questions", "_recent", "_told", "_untold", "_waits_for",
+                 "house", "key", "partition")
 
     mailbox: ClassVar[int] = 65_536  # far more than what the desk takes: full means something is very wrong
     idle: ClassVar[float] = 60.0
     refusals: ClassVar[tuple[type[Exception], ...]] = (Refused,)
 
     def __init__(self, house: House, key: Key, partition: int) -> None:
-        self.house, self.key, self._partition = house, key, partition
+        self.house, self.key, self.partition = house, key, partition
         self._fold: Fold | None = None
         self._desk = Desk()
         self._held: deque[tuple[Message, Later]] = NOTHING
@@ -80,7 +81,7 @@ class Room(Actor[Message]):
         self._untold: deque[tuple[Entry, Outcome, dict[str, Any] | None]] = NOTHING
         self._told = 0  # the seq up to which listeners have been told
         self._looked: dict[bytes, bool] = {}
-        self._ahead: list[tuple[Ask, Later]] = []
+        self._questions = Questions(self)
         self._ephemeral = Inhabitants(self)
         self._waits_for = ""  # the errand that the desk waits for: look or key
 
@@ -102,7 +103,7 @@ class Room(Actor[Message]):
 
     def may_sleep(self) -> bool:
         """Not with anything under way. With listeners, or parts that must not be lost, it only dozes: it keeps these, and forgets the rest."""
-        if self._desk.busy or self._held or self._untold or self._ahead:
+        if self._desk.busy or self._held or self._untold or self._questions.waiting:
             return False
         if self._listeners or not self._ephemeral.may_sleep():
             self._fold = None
@@ -133,14 +134,14 @@ class Room(Actor[Message]):
             case Appended():
                 self._appended(message)
             case Ask():
-                return self._surely(partial(self._ask, message), doubted=message.view.sure)
+                return self._questions.surely(partial(self._questions.ask, message), doubted=message.view.sure)
             case Listen():
                 self._listeners[message.worker] = None
                 return self._told
             case Unlisten():
                 return self._unlisten(message.worker)
             case Signal():
-                return self._surely(partial(self._ephemeral.signal, message))
+                return self._questions.surely(partial(self._ephemeral.signal, message))
             case Heard():
                 self._ephemeral.heard(message.signal)
             case Gone():
@@ -156,7 +157,7 @@ class Room(Actor[Message]):
             case KeysReady():
                 self._keys_ready(message)
             case Patience():
-                self._out_of_patience(message.later)
+                self._questions.out_of_patience(message.later)
             case Woken():
                 raise AssertionError("handled before")
         return None
@@ -174,26 +175,26 @@ class Room(Actor[Message]):
     def _read(self, after: float = 0.0) -> None:
         async def read() -> Read:
             await trio.sleep(after)
-            return await read_stored(self.house.log, self.house.parts, self.key, self._partition)
+            return await read_stored(self.house.log, self.house.parts, self.key, self.partition)
 
-        self._errand(read, lambda result, error: Woken(result, error))
+        self.errand(read, lambda result, error: Woken(result, error))
 
     def _woken(self, message: Woken) -> None:
         if self._fold is not None:
             return None
-        if self._partition not in self.house.tails:
+        if self.partition not in self.house.tails:
             return self._not_woken(moved())
         if message.error is not None or not isinstance(message.read, Read):
             _log.warning("%s cannot wake: %r", self.key, message.error)
             return self._not_woken(NOT_NOW)
-        if not reaches(self.house.tails, self._partition, message.read):
+        if not reaches(self.house.tails, self.partition, message.read):
             return self._read(AGAIN_S)
         fold = message.read.fold
         if self._listeners and fold.seq > self._told:
             for worker in self._listeners:  # stored while this room dozed: they fetch what they lack
                 self.house.spread.lags(worker, self.key, fold.seq)
         self._told = max(self._told, fold.seq)
-        news = catch_up(self.house.tails, self._partition, self.key, fold, self._applied)
+        news = catch_up(self.house.tails, self.partition, self.key, fold, self._applied)
         self._fold = fold
         if not self._untold:
             self._told = fold.seq
@@ -218,11 +219,11 @@ class Room(Actor[Message]):
     def _submit(self, message: Submit) -> Later:
         desk, now = self._desk, trio.current_time()
         waiting = Waiting(message.act, now, sure=self.house.certainty.needless)
-        if (desk.flight is not None and desk.flight.overdue) or self.house.storer.behind(self._partition, now):
+        if (desk.flight is not None and desk.flight.overdue) or self.house.storer.behind(self.partition, now):
             waiting.fail(NOT_NOW)
         elif len(desk.queue) >= MOST_WAITING:
             waiting.fail(TOO_MANY)
-        elif self.house.storer.crowded(self._partition, self.key.tenant):
+        elif self.house.storer.crowded(self.partition, self.key.tenant):
             waiting.fail(CROWDED)
         else:
             desk.queue = begun(desk.queue)
@@ -232,18 +233,18 @@ class Room(Actor[Message]):
     def _depart(self, fold: Fold) -> None:
         """Make a record of what waits, and append it."""
         house = self.house
-        built = build(house, self.key, fold, self._desk, house.tails.stored(self._partition), self._looked, self.blocks)
+        built = build(house, self.key, fold, self._desk, house.tails.stored(self.partition), self._looked, self.blocks)
         if built.riding:
             self._looked.clear()
             flight = self._desk.flight = Flight(house.next_flight(), built.riding)
             house.deadlines.left(flight.number, self.ref, flight.oldest)
-            record = Record(self._partition, self.key.tenant, self.key.conversation, tuple(built.riding))
+            record = Record(self.partition, self.key.tenant, self.key.conversation, tuple(built.riding))
             house.log.append(record, partial(self._say_appended, flight.number))
         elif built.look:
             self._look(built.look, fold.seq)
         elif built.needs:
             self._waits_for = "key"
-            self._errand(built.needs, lambda _, error: KeysReady(error))
+            self.errand(built.needs, lambda _, error: KeysReady(error))
 
     def _say_appended(self, number: int, error: StorageError | None) -> None:
         """The log's word. Mostly it comes just before what was appended is read back, and then there is nothing to do until that is."""
@@ -308,7 +309,7 @@ class Room(Actor[Message]):
         self._waits_for = "look"
         self._looked = {} if self._desk.queue[0].asked(seq) else self._looked
         scope = Scope(self.key.tenant)
-        self._errand(partial(self.house.log.find, scope, self.key.conversation, op), lambda row, error: Looked(op, row, seq, error))
+        self.errand(partial(self.house.log.find, scope, self.key.conversation, op), lambda row, error: Looked(op, row, seq, error))
 
     def _found(self, message: Looked) -> None:
         self._waits_for = ""
@@ -347,14 +348,14 @@ class Room(Actor[Message]):
                     self._ephemeral.said(entry, outcome, riding.plain)
         self._tell()
         self._land()
-        self._answer_ahead(fold)
+        self._questions.read_on()
 
     def _applied(self, fold: Fold, row: Row, entry: Entry, outcome: Outcome, plain: dict[str, Any] | None = None) -> None:
         self.house.storer.decided(fold, row, entry, outcome)
         if outcome.what != "ok":
             return
         self.house.agreement.applied(self.key, fold)
-        stored, recent = self.house.tails.stored(self._partition), self._recent
+        stored, recent = self.house.tails.stored(self.partition), self._recent
         while recent and recent[0].place <= stored:
             recent.popleft()
         self._recent = recent = begun(recent)
@@ -388,7 +389,7 @@ class Room(Actor[Message]):
             await trio.sleep(after)
             await self.house.vault.ensure(self.key.tenant, [entry.key])
 
-        self._errand(ensure, lambda _, error: KeysReady(error))
+        self.errand(ensure, lambda _, error: KeysReady(error))
 
     def _keys_ready(self, message: KeysReady) -> None:
         if self._waits_for == "key":
@@ -448,68 +449,17 @@ class Room(Actor[Message]):
         self._unlisten(worker)
         self._ephemeral.left(worker)
 
-    # Being asked.
-
-    def _surely(self, answer: Callable[[], object], *, doubted: bool = False) -> object:
-        """Answer; where that denies something, only when all has been read that others had decided by now."""
-        certainty = self.house.certainty
-        try:
-            if certainty.needless or not doubted:
-                return answer()
-        except Refused as refused:
-            if not certainty.doubts(refused):
-                raise
-        later = Later()
-        self._errand(partial(certainty.reach, self._partition),
-                     lambda _, error: Rung(partial(later.fail, error) if error else partial(settle, later, answer)))
-        return later
-
-    def _ask(self, message: Ask) -> object:
-        assert self._fold is not None
-        if lacks(self._fold, message.view):
-            later = Later()
-            self._ahead.append((message, later))
-            stranger = self._refused(message) is not None  # what was not seen so far may have let them in
-            wait = partial(self.house.certainty.reach, self._partition) if stranger else partial(trio.sleep, AHEAD_WAIT_S)
-            self._errand(wait, lambda _, error: Patience(later), AHEAD_WAIT_S * 2)
-            return later
-        return self._viewed(message)
-
-    def _refused(self, message: Ask) -> Refused | None:
-        try:
-            self._viewed(message)
-        except Refused as refused:
-            return refused
-        return None
-
-    def _viewed(self, message: Ask) -> dict[str, Any]:
-        assert self._fold is not None
-        stored, recent = self.house.tails.stored(self._partition), self._recent
+    def recent(self) -> Sequence[Recent]:
+        """What storage does not have yet, of what the log has accepted."""
+        stored, recent = self.house.tails.stored(self.partition), self._recent
         while recent and recent[0].place <= stored:
             recent.popleft()
-        return view(self._fold, self.house.log.epoch, self.house.kinds, list(recent), message.scope, message.view)
-
-    def _answer_ahead(self, fold: Fold) -> None:
-        waiting, self._ahead = self._ahead, []
-        for message, later in waiting:
-            if lacks(fold, message.view):
-                self._ahead.append((message, later))
-                continue
-            try:
-                later.answer(self._viewed(message))
-            except Refused as refused:
-                later.fail(refused)
-
-    def _out_of_patience(self, waited: object) -> None:
-        for message, later in self._ahead:
-            if later is waited:
-                self._ahead.remove((message, later))
-                later.fail(self._refused(message) or Refused("unavailable", "This server has not seen that `seq` yet: ask again.", field="seq"))
-                return
+        return list(recent)
 
     # Errands.
 
-    def _errand(self, work: Callable[[], Awaitable[Any]], outcome: Callable[[Any, Exception | None], Message], within: float = 10.0) -> None:
+    def errand(self, work: Callable[[], Awaitable[Any]], outcome: Callable[[Any, Exception | None], Message], within: float = 10.0) -> None:
+        """Do what needs time; what comes of it comes back as a message."""
         if not self.house.errands.run(work, lambda result, error: self._message(outcome(result, error)), within):
             self._message(outcome(None, NOT_NOW))
 
