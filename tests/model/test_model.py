@@ -38,10 +38,28 @@ def test_a_rule_left_out_is_found(bug: int) -> None:
 
 def test_the_model_names_functions_that_exist() -> None:
     """`actors/storing.py: Storer._gathered` names a file and something that is defined in it."""
-    text = MODEL.read_text()
-    named = re.findall(r"((?:actors|services|storage)/[\w/]+\.py): ([\w.]*\w)", text)
+    named = re.findall(r"((?:actors|services|storage)/[\w/]+\.py): ([\w.]*\w)", MODEL.read_text())
     assert len(named) > 10
-    for file, names in named:
-        source = (MODEL.parents[2] / file).read_text()
-        name = names.split(".")[-1]
-        assert re.search(rf"(def|class) {name}\b|^([A-Z_, ]+, )?{name}\b", source, re.MULTILINE), f"{file} has no {name}"
+    for file, name in named:
+        assert defines(file, name), f"{file} has no {name}"
+
+
+def test_its_page_names_functions_that_exist() -> None:
+    """In its table each name belongs to the file before it."""
+    table = [row.split("|")[2] for row in (MODEL.parent / "README.md").read_text().splitlines() if row.startswith("| ")]
+    rows = [re.findall(r"`([\w./]+)`", code) for code in table if ".py`" in code]
+    assert len(rows) > 6
+    for row in rows:
+        file = ""
+        for name in row:
+            if name.endswith(".py"):
+                file = name
+            else:
+                assert defines(file, name), f"{file} has no {name}"
+
+
+def defines(file: str, name: str) -> bool:
+    """Whether a file of the product defines it."""
+    source = (MODEL.parents[2] / file).read_text()
+    last = name.split(".")[-1]
+    return re.search(rf"(def|class) {last}\b|^([A-Z_, ]+, )?{last}\b", source, re.MULTILINE) is not None
