@@ -6,19 +6,17 @@ concerns, and never on a message's way. What changes while it asks is asked for 
 
 from collections.abc import Callable, Iterable
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import trio
 
+from actors.audience import Audience
 from actors.house import Errands
 from protocol.codec import pack, write
 from protocol.errors import Refused
 from services.acts import Rooms, View
 from services.kinds import EVERYBODY
 from services.scope import Scope
-
-if TYPE_CHECKING:
-    from actors.fanout import Audience
 
 AT_ONCE = 1_000
 """Users of one question."""
@@ -32,14 +30,14 @@ class Granting:
     def __init__(self, rooms: Rooms, errands: Errands, frame: Callable[[bytes, bool], bytes]) -> None:
         self._rooms, self._errands, self._frame = rooms, errands, frame
 
-    def concern(self, audience: "Audience", users: Iterable[str]) -> None:
+    def concern(self, audience: Audience, users: Iterable[str]) -> None:
         """Tell these users (internal ids, or EVERYBODY), as far as they watch and are up to date."""
         here = {listener.user for listener in (*audience.live, *audience.ahead)}
         audience.concerned |= here if list(users) == EVERYBODY else here.intersection(users)
         if audience.concerned and not audience.asking:
             audience.asking = self._errands.run(partial(self._ask, audience), partial(self._asked, audience), _WITHIN_S)
 
-    async def _ask(self, audience: "Audience") -> None:
+    async def _ask(self, audience: Audience) -> None:
         key = audience.key
         while audience.concerned and audience.watchers:
             users = sorted(audience.concerned)[:AT_ONCE]
@@ -52,12 +50,12 @@ class Granting:
             else:
                 self._tell(audience, view["roles"], view["granted"])
 
-    def _asked(self, audience: "Audience", _: Any, error: Exception | None) -> None:
+    def _asked(self, audience: Audience, _: Any, error: Exception | None) -> None:
         audience.asking = False
         if error is not None:
             self.concern(audience, list(audience.concerned))
 
-    def _tell(self, audience: "Audience", roles: dict[str, str], granted: dict[str, list[str]]) -> None:
+    def _tell(self, audience: Audience, roles: dict[str, str], granted: dict[str, list[str]]) -> None:
         wires: dict[tuple[str, bool], bytes] = {}
         for listener in (*audience.live, *audience.ahead):
             role = roles.get(listener.user)

@@ -7,7 +7,8 @@ from typing import Any, Protocol
 
 import trio
 
-from actors.fanout import Audience, Fanout, Listener
+from actors.audience import Audience, Listener
+from actors.fanout import Fanout
 from actors.house import Errands
 from actors.keys import Key
 from actors.lazily import NOTHING, begun

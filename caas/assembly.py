@@ -9,13 +9,14 @@ from actors.across import Across, signal_of
 from actors.addressees import Addressees
 from actors.agreement import Agreement
 from actors.alarms import Alarms
+from actors.audience import Gather, OneByOne
 from actors.certainty import Certainty
 from actors.deadlines import Deadlines
 from actors.dispatch import Dispatch
 from actors.drawing import Drawing
 from actors.elsewhere import Elsewhere
 from actors.ephemeral.catalogue import PARTS
-from actors.fanout import Fanout, Frame, Gather, OneByOne, Spreader
+from actors.fanout import Fanout, Frame
 from actors.followers import Follower, Follows
 from actors.greeting import Authenticated, Greeter
 from actors.house import Errands, House
@@ -29,6 +30,7 @@ from actors.reader import Agreed, FollowedLog, Reader, at_once
 from actors.room import Room
 from actors.router import Links, Ring, Router, answered, key_of, refused
 from actors.ruling import Ruling
+from actors.spreading import Spreader
 from actors.standing import Desk
 from actors.storing import Storer
 from actors.tails import Tails

@@ -14,8 +14,9 @@ from typing import Any, Final, NamedTuple
 import msgspec
 import trio
 
+from actors.audience import Audience
 from actors.dispatch import Dispatch
-from actors.fanout import Audience, Fanout
+from actors.fanout import Fanout
 from actors.keys import Key
 from protocol.errors import Refused
 from protocol.ids import show_act

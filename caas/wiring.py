@@ -19,9 +19,9 @@ from typing import Any
 
 import trio
 
+from actors.audience import Outlet
 from actors.background import Background
 from actors.connections import Connections
-from actors.fanout import Outlet
 from actors.house import Errands
 from actors.load import Spare
 from caas.acceleration import current
