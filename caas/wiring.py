@@ -37,6 +37,7 @@ from services.api_keys.service import ApiKeys
 from services.applications.service import Applications
 from services.sessions import Ending, Sessions
 from storage.embedded.backend import open_embedded
+from storage.failing import Fatal
 from storage.ports.documents import Documents
 from storage.ports.errors import StorageError
 from supervisor import Child, Restart, Strategy, Supervisor, open_supervisor
@@ -191,12 +192,13 @@ class Worker:
                 await self._ring_news.wait()
 
 
-def open_backend(config: Config, world: World, *, serves: bool = True) -> AbstractAsyncContextManager[Backend]:
+def open_backend(config: Config, world: World, *, serves: bool = True, on_fatal: Callable[[Fatal], None] = lambda _: None,
+                 ) -> AbstractAsyncContextManager[Backend]:
     """The backend that the configuration names. Its drivers are imported where they are needed: they are an extra. The command line does
-    not serve."""
+    not serve. `on_fatal` hears first that this machine's own disk has failed."""
     setup = show_act(world.ids.uuid7())
     if config.backend == "embedded":
-        return open_embedded(config.data, partitions=config.partitions, setup=setup)
+        return open_embedded(config.data, partitions=config.partitions, setup=setup, on_fatal=on_fatal)
     from caas.cluster import open_configured
 
     return open_configured(config, world, setup, serves=serves)
@@ -216,11 +218,11 @@ async def open_documents(config: Config, world: World) -> AsyncIterator[Document
 
 
 @asynccontextmanager
-async def open_worker(config: Config, world: World, name: str) -> AsyncIterator[Worker]:
+async def open_worker(config: Config, world: World, name: str, on_fatal: Callable[[Fatal], None] = lambda _: None) -> AsyncIterator[Worker]:
     """A worker that serves. Leaving drains it: connections first, then its place in the ring, then the rest in reverse."""
     config.data.mkdir(parents=True, exist_ok=True, mode=0o700)
     (config.data / "run").mkdir(exist_ok=True)
-    async with open_backend(config, world) as backend, trio.open_nursery() as errands:
+    async with open_backend(config, world, on_fatal=on_fatal) as backend, trio.open_nursery() as errands:
         async with open_supervisor(name="worker", strategy=Strategy.REST) as tree:
             await refuse_half_rebuilt(backend.documents)
             worker = Worker(config, world, name, backend, tree, errands)

@@ -44,7 +44,7 @@ async def _serve(config: Config, world: SystemWorld, name: str) -> int:
     file = ready_file(config.data, name)
     with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
         try:
-            async with open_worker(config, world, name) as worker:
+            async with open_worker(config, world, name, _end_at_once) as worker:
                 if config.dev:
                     await make_dev_data(worker)
                 _calm_collector()
@@ -56,6 +56,13 @@ async def _serve(config: Config, world: SystemWorld, name: str) -> int:
             _log.critical("storage failed, and this worker stops: %s", _first(group))
             failed = 1
     return failed
+
+
+def _end_at_once(fatal: Fatal) -> None:
+    """Nothing is tidied up, and nobody is answered any more: what this worker knows may not be what is on the disk, and whom it serves and
+    what it holds must not wait for a storage that is gone. All comes back as after any crash."""
+    _log.critical("storage failed, and this worker ends at once: %s", fatal)
+    os._exit(1)
 
 
 def _first(group: BaseException) -> str:

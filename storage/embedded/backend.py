@@ -1,7 +1,8 @@
 """A worker's view of the data folder: everything that runs for it, opened and closed together."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, closing
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -46,8 +47,8 @@ class Bounds(NamedTuple):
 class EmbeddedBackend:
     """The ports, and what the set-up is."""
 
-    def __init__(self, folder: Folder, settings: Settings, bounds: Bounds) -> None:
-        self.settings = settings
+    def __init__(self, folder: Folder, settings: Settings, bounds: Bounds, on_fatal: Callable[[Fatal], None]) -> None:
+        self.settings, self._on_fatal = settings, on_fatal
         self._folder, self._feed, self._desk = folder, Feed(bounds.feed_most), Desk(bounds.away_after_s)
         self._readers = Readers(folder, most_s=bounds.read_most_s)
         self._writer = Writer(folder, settings, self._desk.hand, self._feed.room, bounds.wal_most)
@@ -62,11 +63,8 @@ class EmbeddedBackend:
 
     def start(self, nursery: trio.Nursery) -> None:
         """Begin to work."""
-        nursery.start_soon(self._desk.run, self.log.take)
-        nursery.start_soon(self.bus.run)
-        nursery.start_soon(self._giving_way.run)
-        nursery.start_soon(self._checkpoints.run)
-        nursery.start_soon(self._watch)
+        for work in (partial(self._desk.run, self.log.take), self.bus.run, self._giving_way.run, self._checkpoints.run, self._watch):
+            nursery.start_soon(self._do, work)
         self._writer.start()
 
     async def close(self) -> None:
@@ -75,6 +73,13 @@ class EmbeddedBackend:
         with trio.move_on_after(CLOSE_S, shield=True):
             await self._writer.ended.wait()
         self._readers.close()
+
+    async def _do(self, work: Callable[[], Awaitable[None]]) -> None:
+        try:
+            await work()
+        except Fatal as fatal:
+            self._on_fatal(fatal)
+            raise
 
     async def _watch(self) -> None:
         """The deadlines of others, and what other workers found out about the disk. Raises Fatal."""
@@ -92,14 +97,16 @@ class EmbeddedBackend:
 
 
 @asynccontextmanager
-async def open_embedded(path: Path, *, partitions: int = 64, setup: str = "", bounds: Bounds | None = None) -> AsyncIterator[EmbeddedBackend]:
+async def open_embedded(path: Path, *, partitions: int = 64, setup: str = "", bounds: Bounds | None = None,
+                        on_fatal: Callable[[Fatal], None] = lambda _: None) -> AsyncIterator[EmbeddedBackend]:
     """Open a data folder, making it if there is none; any number of workers may. `setup` is the id that a new set-up gets.
 
     Raises Unfit when the folder does not fit (another number of partitions, a newer program's data), TooSlowError when another
-    process holds the lock. While it is open, Fatal ends it from inside: the worker must exit."""
+    process holds the lock. While it is open, Fatal ends it from inside: the worker must exit. `on_fatal` hears of that first, before
+    anything is tidied up."""
     folder = Folder(path)
     settings = await _prepare(folder, partitions, setup)
-    backend = EmbeddedBackend(folder, settings, bounds or Bounds())
+    backend = EmbeddedBackend(folder, settings, bounds or Bounds(), on_fatal)
     async with trio.open_nursery() as nursery:
         backend.start(nursery)
         try:

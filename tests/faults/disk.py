@@ -85,17 +85,28 @@ async def failing(pid: int, calls: str) -> AsyncIterator[None]:
 
 
 async def fail_writes(stage: Stage, calls: str, chance: random.Random, within_s: float) -> float:
-    """The disk of one worker fails at a random instant, until that worker has ended. Seconds until all were back, on a disk that is well."""
+    """The disk of one worker fails at a random instant, until that worker has ended. Seconds until all were back, on a disk that is well.
+    Where it fails to sync, the others end too."""
     await trio.sleep(chance.uniform(0.2, 1.0))
     victim = chance.choice(stage.server.pids())
     since = trio.current_time()
     stage.history.blow(f"the disk of process {victim}")
-    async with failing(victim, calls):
-        await until(lambda: victim not in stage.server.pids(), within_s)
-    stage.history.blow(f"process {victim}, by its disk")
-    took = await stage.all_are_back(since, within_s)
-    await all_serve(stage)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(_tell_who_ends, stage, frozenset(stage.server.pids()))
+        async with failing(victim, calls):
+            await until(lambda: victim not in stage.server.pids(), within_s)
+        took = await stage.all_are_back(since, within_s)
+        await all_serve(stage)
+        nursery.cancel_scope.cancel()
     return took
+
+
+async def _tell_who_ends(stage: Stage, live: frozenset[int]) -> None:
+    while True:
+        for pid in live - (now := frozenset(stage.server.pids())):
+            stage.history.blow(f"process {pid}, by its disk or by what another has found out about it")
+        live = now
+        await trio.sleep(0.02)
 
 
 def rot(data: Path, chance: random.Random, times: int) -> list[str]:

@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from scripts.check_model import MODEL, RULES, SHORT, Run, check, missing
+from scripts.check_model import MODEL, RULES, SHORT, TWO, Run, check, missing
 
 WITHIN_S = 300
 
@@ -34,6 +34,15 @@ def test_a_rule_left_out_is_found(bug: int) -> None:
     needed()
     found = check(RULES[bug][1], bug, within_s=WITHIN_S)
     assert found.violation.startswith("assertion violated")
+
+
+@pytest.mark.real
+def test_our_own_table_of_states_finds_as_many_as_spins_and_says_when_it_is_full() -> None:
+    needed()
+    run = Run("", TWO, 2, crashes=1)
+    of_spin = check(run, within_s=WITHIN_S)
+    assert check(run._replace(slots_log=20), within_s=WITHIN_S)[:3] == of_spin[:3]
+    assert "full" in check(run._replace(slots_log=8), within_s=WITHIN_S).violation
 
 
 def test_the_model_names_functions_that_exist() -> None:

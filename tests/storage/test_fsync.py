@@ -45,6 +45,17 @@ async def test_a_failed_fsync_ends_every_worker_and_loses_nothing_acknowledged(t
     assert not (tmp_path / "fsync-failed").exists()
 
 
+async def test_who_serves_hears_of_it_before_anything_is_tidied_up(tmp_path: Path) -> None:
+    heard = list[Fatal]()
+    with pytest.RaisesGroup(Fatal):
+        async with open_embedded(tmp_path, partitions=PARTITIONS, on_fatal=heard.append):
+            (tmp_path / "fsync-failed").touch()
+            try:
+                await trio.sleep_forever()
+            finally:
+                assert ["an fsync failed in some worker" in str(fatal) for fatal in heard] == [True]
+
+
 async def test_the_mark_of_a_failed_fsync_stays_until_all_have_seen_it(tmp_path: Path) -> None:
     async with open_embedded(tmp_path, partitions=PARTITIONS):
         pass
