@@ -29,7 +29,7 @@ class Plan(NamedTuple):
 
 TINY = Plan((10,), 1, 0.3, (0.5,))
 SHORT = Plan((1_000,), 3, 0.5, (0.5,))
-FULL = Plan((100, 1_000, 10_000), 3, 1.5, (0.1, 0.25, 0.5, 0.75, 0.9))
+FULL = Plan((100, 1_000, 10_000), 3, 1.0, (0.1, 0.5, 0.9))
 
 
 def measure(lab: Lab, plan: Plan) -> Iterator[Row]:

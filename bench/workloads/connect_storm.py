@@ -22,7 +22,7 @@ class Plan(NamedTuple):
 
 TINY = Plan(10, 1, 0.5)
 SHORT = Plan(500, 2, 0.5)
-FULL = Plan(5_000, 3, 0.5)
+FULL = Plan(5_000, 2, 0.5)
 
 
 def measure(lab: Lab, plan: Plan) -> Iterator[Row]:

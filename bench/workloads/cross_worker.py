@@ -26,7 +26,7 @@ class Plan(NamedTuple):
 
 TINY = Plan(6, 2, 1, 0.3)
 SHORT = Plan(500, 100, 2, 0.7)
-FULL = Plan(1_000, 200, 5, 4.0)
+FULL = Plan(1_000, 200, 3, 3.0)
 
 
 def measure(lab: Lab, plan: Plan) -> Iterator[Row]:

@@ -25,7 +25,7 @@ class Plan(NamedTuple):
 
 TINY = Plan(3, (1,), 1, 0.3, (0.5,))
 SHORT = Plan(100, (1,), 3, 0.7, (0.5,))
-FULL = Plan(200, (1, 8), 3, 2.0, (0.1, 0.25, 0.5, 0.75, 0.9))
+FULL = Plan(200, (1, 8), 3, 1.5, (0.1, 0.5, 0.9))
 
 
 def measure(lab: Lab, plan: Plan) -> Iterator[Row]:

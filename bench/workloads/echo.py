@@ -30,7 +30,7 @@ class Plan(NamedTuple):
 
 TINY = Plan(4, 1, 0.3)
 SHORT = Plan(100, 3, 0.5)
-FULL = Plan(100, 5, 2.0)
+FULL = Plan(100, 3, 2.0)
 
 
 def measure(lab: Lab, plan: Plan) -> Iterator[Row]:

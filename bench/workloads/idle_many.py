@@ -30,7 +30,7 @@ class Plan(NamedTuple):
 
 TINY = Plan(2, 2, 10, 4, 0.5)
 SHORT = Plan(2, 2, 1_000, 200, 2.0)
-FULL = Plan(7, 6, 17_000, 2_000, 60.0)
+FULL = Plan(7, 6, 17_000, 2_000, 30.0)
 
 
 def measure(lab: Lab, plan: Plan) -> Iterator[Row]:

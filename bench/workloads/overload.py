@@ -34,7 +34,7 @@ class Plan(NamedTuple):
 TINY = Plan(4, 2, 0.5, times=0.5)
 """For tests, which say nothing of how fast anything is."""
 SHORT = Plan(200, 4, 3.0)
-FULL = Plan(400, 4, 20.0)
+FULL = Plan(400, 4, 10.0)
 
 
 class Overloaded(NamedTuple):
