@@ -185,7 +185,8 @@ class Client:
             raise Disconnected(self.core.connection.reason)
 
     async def until(self, predicate: Callable[[], object], timeout_s: float | None = None) -> None:
-        """Wait until something is so of what this client knows: `until(lambda: client.presence.of("bob") == "online")`. Raises TimedOut."""
+        """Wait until something is so of what this client knows, or its handlers have done:
+        `until(lambda: client.presence.of("bob") == "online")`. Raises TimedOut."""
         timeout_s = self.timeout_s if timeout_s is None else timeout_s
         ends = self.now() + timeout_s
         while not predicate():
@@ -273,6 +274,7 @@ class Client:
                 result = handler(what)
                 if isawaitable(result):
                     await result
+                self._moved.set()  # whoever waits `until` something is so may wait for what a handler does
                 if len(self._events) == MOST_EVENTS // 2:
                     self._drained.set()
             self._drained.set()

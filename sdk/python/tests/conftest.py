@@ -48,6 +48,18 @@ class Face:
         token = options.pop("token", lambda: create_session(self.base, SECRET, user))
         return connect(base or self.base, token, **options)
 
+    async def sleep(self, seconds: float) -> None:
+        """The face's own."""
+        await (trio if self.name == "trio" else asyncio).sleep(seconds)
+
+    async def within(self, seconds: float, waiting: Awaitable[None]) -> None:
+        """Wait, but not longer. Raises the face's own error."""
+        if self.name == "trio":
+            with trio.fail_after(seconds):
+                await waiting
+        else:
+            await asyncio.wait_for(_coroutine(waiting), seconds)
+
 
 async def _coroutine(awaitable: Awaitable[None]) -> None:
     await awaitable

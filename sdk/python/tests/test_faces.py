@@ -131,6 +131,26 @@ def test_refusals_are_errors(face: Face) -> None:
     face.run(story)
 
 
+def test_what_a_handler_has_done_is_waited_for(face: Face) -> None:
+    async def story(face: Face) -> None:
+        c = room_name()
+        async with face.client("alice") as alice:
+            await alice.conversations.create(c, members=["bob"])
+            await alice.conversations.open(c)
+            noted: list[str | None] = []
+
+            @alice.on("message")
+            async def note(message: Message) -> None:
+                await face.sleep(0.2)
+                noted.append(message.text)
+
+            await alice.messages.send(c, "Hello")
+            await face.within(10, alice.until(lambda: noted))  # well before `heads` come, each 25 s
+            assert noted == ["Hello"]
+
+    face.run(story)
+
+
 def test_a_bad_token(face: Face) -> None:
     async def story(face: Face) -> None:
         with pytest.raises(Disconnected, match="token_invalid"):
