@@ -1,11 +1,12 @@
 """Bytes to commands, and replies and pushes to bytes: the one place that knows msgpack and its JSON twin.
 
-What a frame may hold is checked before it is decoded: depth, how many items, no bytes or extension types, no integer from 2**53
-on, no float that is no number (the twin could not tell of it). A frame of flat commands is decoded and found to be flat in one go
-(`_flat`); one without such bytes passes a look by C; anything else is walked token by token (`protocol/scan.py`).
+What a frame may hold is checked before it is decoded: depth, how many items, no key but text, no bytes or extension types, no integer from
+2**53 on, no float that is no number (the twin could not tell of it). A frame of flat commands is decoded and found to be flat in one go
+(`_flat`); one without such bytes passes a look by C, and one at its keys; anything else is walked token by token (`protocol/scan.py`).
 """
 
 import re
+from contextlib import suppress
 from typing import Annotated, Any
 
 import msgspec
@@ -147,9 +148,24 @@ def _missing(text: str) -> str | None:
 def _read_msgpack(payload: bytes) -> tuple[list[Finding], Any]:
     unusual = payload.translate(None, _HARMLESS)
     if len(unusual) <= limits.DEPTH and not unusual.translate(None, _SMALL_CONTAINERS):
-        return [], _unpack(payload)
+        with suppress(msgspec.DecodeError):  # a key may be one that no dict can have: then it is found, and refused, below
+            value = _unpack(payload)
+            if _keyed_by_text(value):
+                return [], value
     findings = scan(payload)  # what is refused is never built; the others are
     return findings, [None if finding.refusal else _unpack(payload[finding.begin : finding.end]) for finding in findings]
+
+
+def _keyed_by_text(value: Any) -> bool:
+    containers = [value]
+    for container in containers:  # which grows by those inside
+        if type(container) is dict:
+            if any(type(key) is not str for key in container):
+                return False
+            containers += container.values()
+        elif type(container) is list:
+            containers += container
+    return True
 
 
 def _read_json(payload: bytes) -> tuple[list[Finding], Any]:

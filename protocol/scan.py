@@ -62,18 +62,23 @@ class _Walk:
         self.refusal, self.items, begin = "", 0, self.at
         top: dict[Any, Any] = {}
         key: Any = None
-        is_map = self._is_map(self._byte(peek=True))
-        left = [1]  # values still to come on each level
+        left, keyed = [1], [False]  # values still to come on each level, and whether it is a map: there each other one is a key
         while left:
             if not left[-1]:
                 left.pop()
+                keyed.pop()
                 continue
             left[-1] -= 1
+            is_key = keyed[-1] and left[-1] % 2 == 1
             value, inside = self._token()
-            if is_map and len(left) == 2:
-                key = self._top(top, key, value, is_key=left[-1] % 2 == 1)
+            if is_key and not isinstance(value, str):
+                self.refusal = self.refusal or "a key of a map is something else than text"
+            if keyed[-1] and len(left) == 2:
+                key = self._top(top, key, value, is_key=is_key)
             if inside is not None:
-                self._enter(left, *inside)
+                values, items = inside
+                self._enter(left, values, items)
+                keyed.append(values > items)
         return Finding(self.refusal, top.get("i", ABSENT), top.get("m"), begin, self.at)
 
     def _top(self, top: dict[Any, Any], key: Any, value: Any, *, is_key: bool) -> Any:
@@ -170,6 +175,3 @@ class _Walk:
         byte = self.data[self.at]
         self.at += not peek
         return byte
-
-    def _is_map(self, mark: int) -> bool:
-        return 0x80 <= mark <= 0x8F or mark in (0xDE, 0xDF)

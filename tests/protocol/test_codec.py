@@ -13,6 +13,8 @@ from protocol.ids import act_time, is_chosen_id, is_user_id, joined, make_uuid7,
 
 PLAIN = {"i": 7, "m": "message.send", "p": {"c": "c", "text": "schön"}}
 
+KEYS_THAT_ARE_NO_TEXT = (b"\x05", b"\xc0", b"\xc3", b"\x90", b"\x91\xa1a", b"\x80", b"\x91\x80", b"\xcb" + b"\0" * 8, b"\xc4\x01a")
+
 
 def nested(depth: int) -> bytes:
     return b"\x83\xa1i\x07\xa1m\xa1x\xa1p" + b"\x81\xa1a" * (depth - 2) + b"\x80"
@@ -40,6 +42,9 @@ def test_what_is_no_frame(payload: bytes) -> None:
     (pack({"i": 7, "m": "x", "p": {"a": b"bytes"}}), True), (msgpack.packb({"i": 7, "m": "x", "p": {"a": msgpack.ExtType(1, b"x")}}), True),
     (pack({"i": 7, "m": "x", "p": [1]}), True), (pack({"i": 7, "m": "x", "p": {"a": 1.5, "b": [-0.0, 1e300]}}), False),
     *((pack({"i": 7, "m": "x", "p": {"custom": {"a": [value]}}}), True) for value in (float("nan"), float("inf"), float("-inf"))),
+    *((b"\x84\xa1i\x07\xa1m\xa1x\xa1p" + p + b"\xa1q" + q, True) for key in KEYS_THAT_ARE_NO_TEXT for p, q in (
+        (b"\x81" + key + b"\x01", b"\x01"), (b"\x81\xa1a\x81" + key + b"\x01", b"\x01"), (b"\x81\xa1a\x91\x81" + key + b"\x01", b"\x01"),
+        (b"\x80", b"\x81" + key + b"\x01"), (b"\x81\xa1a\xcb" + b"\0" * 8, b"\x81" + key + b"\x01"))),
     (b"\x83\xa1i\x07\xa1m\xa1x\xa1p\x81\xa1a\xca\x7f\xc0\x00\x00", True), (b"\x83\xa1i\x07\xa1m\xa1x\xa1p\x81\xa1a\xca\x3f\x80\x00\x00", False),
 ])
 def test_what_is_decodable_is_answered(payload: bytes, refused: bool) -> None:

@@ -42,6 +42,13 @@ def test_no_bin_ext_or_timestamp(room: tuple[str, Wire], value: Any) -> None:
         assert one.refused("message.send", c=c, id=uuid7(), **p)["code"] == "bad_request", p
 
 
+@pytest.mark.parametrize("key", [5, None, True, 0.5, b"k", (), ("a",)])
+def test_no_key_but_text(room: tuple[str, Wire], key: Any) -> None:
+    c, one = room
+    for p in ({"custom": {key: 1}}, {"custom": {"x": {key: 1}}}, {"custom": {"x": [{key: 1}]}}, {"junk": {key: 1}}):
+        assert one.refused("message.send", c=c, id=uuid7(), text="a", **p)["code"] == "bad_request", p
+
+
 def test_text_that_is_no_utf8_cannot_be_decoded(dev: Dev) -> None:
     for twin, bad in ((False, b"\x83\xa1i\x01\xa1m\xa8user.get\xa1p\x81\xa1x\xa2\xff\xfe"), (True, b'{"i":1,"m":"user.get","p":{"users":["\xff"]}}')):
         one = dev.connect(dev.user(), twin)
