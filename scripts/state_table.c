@@ -1,8 +1,8 @@
 /* Where spin keeps which states it has seen, in 5 bytes for each: its own table takes 40 and more, and a large run would not fit.
  *
  * A state is a hash of 64 bits. The upper ones say its slot; of the rest 33 are kept there, with how far from its own slot it lies (linear
- * probing, less than 127). Two states with the same hash would be taken for one: among 700 million states that is to be expected once in some
- * seventy runs. It is included into the program that spin writes, and takes the place of its h_store().
+ * probing, less than 127). Two states with the same hash would be taken for one: among 1,244 million states that is to be expected once in some
+ * twenty-four runs. It is included into the program that spin writes, and takes the place of its h_store().
  */
 #include <sys/mman.h>
 
