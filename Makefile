@@ -87,7 +87,7 @@ docs-page: $(STAMP) ## fetch what /docs shows, after raising its version in the 
 bench: $(STAMP) bench-build ## ours beside others, in some five minutes; a report in bench/results/short/
 	$(BIN)/python -m bench.run --plan short
 
-bench-full: $(STAMP) bench-build ## all of it, for some forty minutes; a report in bench/results/full/
+bench-full: $(STAMP) bench-build ## all of it, for about an hour; a report in bench/results/full/
 	$(BIN)/python -m bench.run --plan full
 
 bench-show: $(STAMP) bench-build ## ours alone, the figures of the README
