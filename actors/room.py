@@ -355,10 +355,7 @@ class Room(Actor[Message]):
         if outcome.what != "ok":
             return
         self.house.agreement.applied(self.key, fold)
-        stored, recent = self.house.tails.stored(self.partition), self._recent
-        while recent and recent[0].place <= stored:
-            recent.popleft()
-        self._recent = recent = begun(recent)
+        self._recent = recent = begun(self._unstored())
         recent.append(Recent(outcome.seq, outcome.n, row.place, entry.kind, without_body(row.data) if outcome.hidden else row.data))
         if removed := removed_by(entry.facts):
             self._recent = without(recent, removed)
@@ -451,10 +448,13 @@ class Room(Actor[Message]):
 
     def recent(self) -> Sequence[Recent]:
         """What storage does not have yet, of what the log has accepted."""
+        return list(self._unstored())
+
+    def _unstored(self) -> deque[Recent]:
         stored, recent = self.house.tails.stored(self.partition), self._recent
         while recent and recent[0].place <= stored:
             recent.popleft()
-        return list(recent)
+        return recent
 
     # Errands.
 

@@ -21,7 +21,7 @@ static int stored_before(unsigned long hash)
 			uerror("no memory for the table of states");
 		madvise(table_of_states, BYTES * slots, MADV_HUGEPAGE);
 	}
-	/* Mix: the finalizer of splitmix64. */
+	/* Mix, in the manner of splitmix64's finalizer. */
 	hash ^= hash >> 29, hash *= 0xBF58476D1CE4E5B9UL, hash ^= hash >> 32, hash *= 0x94D049BB133111EBUL, hash ^= hash >> 29;
 	const unsigned long own = hash >> (64 - SLOTS_LOG), rest = hash & ((1UL << KEPT) - 1);
 	for (unsigned long far = 0; far < FARTHEST; far++) {

@@ -22,7 +22,7 @@ class Plan(NamedTuple):
 
 TINY = Plan(5, 20, 0.3)
 SHORT = Plan(100, 400, 1.0)
-FULL = Plan(200, 10_000, 10.0)
+FULL = Plan(200, 10_000, 30.0)  # `heads` come each 25 s
 
 
 def measure(lab: Lab, plan: Plan) -> Iterator[Row]:
