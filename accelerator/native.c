@@ -3,6 +3,9 @@
  * offer_all() has two ways to send to many sockets: a loop of send(2), and an io_uring of the process's own to which a whole slice is
  * handed in one system call. Which is cheaper depends on kernel and processor, so both are timed while they work and the cheaper one is
  * used; the other is tried again now and then. Where the kernel gives no ring, there is the loop.
+ *
+ * The ring has a table of files: a socket that is in it need not be looked up and counted at each send. A place in the table belongs to one
+ * outbox, which gives it back (forget()) before its socket is closed; it is never found by a descriptor, which may be somebody else's by now.
  */
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
@@ -11,7 +14,9 @@
 #include <stdatomic.h>
 #include <stdint.h>
 #include <string.h>
+#include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <time.h>
@@ -23,6 +28,8 @@
 #define ENOUGH 8       /* sends from which on a slice says anything about speed */
 #define LOOK_AGAIN 256 /* slices between two trials of the way that is not in use */
 #define FLAGS (MSG_DONTWAIT | MSG_NOSIGNAL)
+#define MOST_FILES 65536 /* places of the table, where the process may have so many files open */
+#define NO_PLACE (-1)
 
 enum way { LOOP, RING, WAYS };
 
@@ -36,12 +43,17 @@ static struct {
 } ring = {.fd = -2};
 
 static struct {
+    unsigned size, used, given_back; /* places there are, were ever taken, and are free again */
+    int *free;                       /* those that are */
+} table;
+
+static struct {
     double ns; /* for one send, lately; 0: not known */
     unsigned since;
 } timed[WAYS];
 static int forced = -1;
 
-static PyObject *s_idle, *s_fd;
+static PyObject *s_idle, *s_fd, *s_place;
 
 static int outcome(long taken) {
     if (taken >= 0) return (int)taken;
@@ -79,8 +91,40 @@ static int map_ring(int fd, struct io_uring_params *p) {
     return 0;
 }
 
+static void end_ring(void) {
+    ring.fd = -1;
+    table.size = 0;
+}
+
+/* A table of files, empty; none where the kernel has no such tables (before 5.19). */
+static void open_table(void) {
+#ifdef IORING_RSRC_REGISTER_SPARSE
+    struct rlimit files;
+    if (getrlimit(RLIMIT_NOFILE, &files) < 0) return;
+    struct io_uring_rsrc_register asked = {.nr = files.rlim_cur < MOST_FILES ? (unsigned)files.rlim_cur : MOST_FILES,
+                                           .flags = IORING_RSRC_REGISTER_SPARSE};
+    if (syscall(SYS_io_uring_register, ring.fd, IORING_REGISTER_FILES2, &asked, sizeof asked) < 0) return;
+    table.free = malloc(asked.nr * sizeof *table.free);
+    table.size = table.free != NULL ? asked.nr : 0;
+#endif
+}
+
+/* Have `fd` be the file in a place, -1 none; whether the kernel has done so. */
+static int put_in(int place, int fd) {
+    struct io_uring_files_update put = {.offset = (unsigned)place, .fds = (uintptr_t)&fd};
+    return syscall(SYS_io_uring_register, ring.fd, IORING_REGISTER_FILES_UPDATE, &put, 1) == 1;
+}
+
+static int take_place(int fd) {
+    if (table.given_back == 0 && table.used == table.size) return NO_PLACE;
+    int place = table.given_back > 0 ? table.free[--table.given_back] : (int)table.used++;
+    if (put_in(place, fd)) return place;
+    table.free[table.given_back++] = place;
+    return NO_PLACE;
+}
+
 static int have_ring(void) {
-    if (ring.fd >= 0 && ring.owner != getpid()) ring.fd = -1; /* a child shares its parent's ring: it must not touch it */
+    if (ring.fd >= 0 && ring.owner != getpid()) end_ring(); /* a child shares its parent's ring: it must not touch it */
     if (ring.fd != -2) return ring.fd >= 0;
     struct io_uring_params p;
     memset(&p, 0, sizeof p);
@@ -91,6 +135,8 @@ static int have_ring(void) {
     } else if (map_ring(ring.fd, &p) < 0) {
         close(ring.fd);
         ring.fd = -1;
+    } else {
+        open_table();
     }
     return ring.fd >= 0;
 }
@@ -107,16 +153,17 @@ static int reap(int *taken) {
     return reaped;
 }
 
-/* The kernel has copied everything, or has not taken it, when this returns: `wire` may go. -1: the ring is of no use any more, and what
- * was done is in `taken`, where it is no longer INT_MIN. */
-static int send_ring(const int *fds, int count, const char *wire, size_t size, int *taken) {
+/* `where` is a place in the table, or the complement of a descriptor. The kernel has copied everything, or has not taken it, when this
+ * returns: `wire` may go. -1: the ring is of no use any more, and what was done is in `taken`, where it is no longer INT_MIN. */
+static int send_ring(const int *where, int count, const char *wire, size_t size, int *taken) {
     unsigned tail = atomic_load_explicit(ring.sq_tail, memory_order_relaxed);
     for (int i = 0; i < count; i++, tail++) {
         unsigned at = tail & ring.sq_mask;
         struct io_uring_sqe *sqe = &ring.sqes[at];
         memset(sqe, 0, sizeof *sqe);
         sqe->opcode = IORING_OP_SEND;
-        sqe->fd = fds[i];
+        sqe->fd = where[i] >= 0 ? where[i] : ~where[i];
+        sqe->flags = where[i] >= 0 ? IOSQE_FIXED_FILE : 0;
         sqe->addr = (uintptr_t)wire;
         sqe->len = (unsigned)size;
         sqe->msg_flags = FLAGS;
@@ -152,14 +199,13 @@ static enum way choose(int count) {
     return (enum way)(1 - best);
 }
 
-static void send_all(const int *fds, int count, const char *wire, size_t size, int *taken) {
-    enum way way = choose(count);
+static void send_all(enum way way, const int *where, int count, const char *wire, size_t size, int *taken) {
     double begun = now_ns();
     if (way == LOOP) {
-        send_loop(fds, count, wire, size, taken);
-    } else if (send_ring(fds, count, wire, size, taken) < 0) {
+        send_loop(where, count, wire, size, taken);
+    } else if (send_ring(where, count, wire, size, taken) < 0) {
         close(ring.fd);
-        ring.fd = -1;
+        end_ring();
         for (int i = 0; i < count; i++) /* whether the kernel began it cannot be known: such a connection must end */
             if (taken[i] == INT32_MIN) taken[i] = FAILED;
         return;
@@ -186,8 +232,32 @@ static int add_left(PyObject *left, Py_ssize_t place, int taken) {
     return failed;
 }
 
-/* Whom of outboxes[*at:stop] to offer it to, up to SLICE of them; the others that get something are added to `left`. */
-static int gather(PyObject *outboxes, Py_ssize_t *at, Py_ssize_t stop, PyObject *apart, int *fds, Py_ssize_t *places, PyObject *left) {
+static int read_int(PyObject *outbox, PyObject *name, int *value) {
+    PyObject *number = PyObject_GetAttr(outbox, name);
+    if (number == NULL) return -1;
+    *value = (int)PyLong_AsLong(number);
+    Py_DECREF(number);
+    return *value == -1 && PyErr_Occurred() ? -1 : 0;
+}
+
+/* Where to send to it: its place in the table, which it is given now if it has none; else by its descriptor, as send_ring() takes that. */
+static int read_place(PyObject *outbox, int *where) {
+    if (read_int(outbox, s_place, where) < 0) return -1;
+    if (*where != NO_PLACE) return 0;
+    int fd, place = NO_PLACE;
+    if (read_int(outbox, s_fd, &fd) < 0) return -1;
+    if (table.size > 0) place = take_place(fd);
+    *where = place == NO_PLACE ? ~fd : place;
+    if (place == NO_PLACE) return 0;
+    PyObject *number = PyLong_FromLong(place);
+    if (number == NULL) return -1;
+    int failed = PyObject_SetAttr(outbox, s_place, number);
+    Py_DECREF(number);
+    return failed;
+}
+
+/* Whom of outboxes[*at:stop] to offer it to that way, up to SLICE of them; the others that get something are added to `left`. */
+static int gather(enum way way, PyObject *outboxes, Py_ssize_t *at, Py_ssize_t stop, PyObject *apart, int *where, Py_ssize_t *places, PyObject *left) {
     int count = 0, anybody_apart = PySet_GET_SIZE(apart) > 0;
     for (; *at < stop && count < SLICE; ++*at) {
         PyObject *outbox = PyList_GET_ITEM(outboxes, *at);
@@ -200,11 +270,7 @@ static int gather(PyObject *outboxes, Py_ssize_t *at, Py_ssize_t stop, PyObject 
             if (add_left(left, *at, NOT_IDLE) < 0) return -1;
             continue;
         }
-        PyObject *fd = PyObject_GetAttr(outbox, s_fd);
-        if (fd == NULL) return -1;
-        fds[count] = (int)PyLong_AsLong(fd);
-        Py_DECREF(fd);
-        if (fds[count] == -1 && PyErr_Occurred()) return -1;
+        if ((way == RING ? read_place(outbox, &where[count]) : read_int(outbox, s_fd, &where[count])) < 0) return -1;
         places[count++] = *at;
     }
     return count;
@@ -221,17 +287,18 @@ static PyObject *offer_all(PyObject *module, PyObject *const *args, Py_ssize_t g
     if (at < 0) at = 0;
     const char *wire = PyBytes_AS_STRING(args[4]);
     Py_ssize_t size = PyBytes_GET_SIZE(args[4]);
-    int fds[SLICE], taken[SLICE];
+    int where[SLICE], taken[SLICE];
     Py_ssize_t places[SLICE];
     PyObject *left = PyList_New(0);
     while (left != NULL && at < stop) {
-        int count = gather(args[0], &at, stop, args[3], fds, places, left);
+        enum way way = choose(stop - at < SLICE ? (int)(stop - at) : SLICE);
+        int count = gather(way, args[0], &at, stop, args[3], where, places, left);
         if (count < 0) {
             Py_CLEAR(left);
             break;
         }
         Py_BEGIN_ALLOW_THREADS
-        send_all(fds, count, wire, (size_t)size, taken);
+        send_all(way, where, count, wire, (size_t)size, taken);
         Py_END_ALLOW_THREADS
         for (int i = 0; i < count; i++)
             if (taken[i] != size && add_left(left, places[i], taken[i]) < 0) {
@@ -297,6 +364,20 @@ static PyObject *take_frames(PyObject *module, PyObject *const *args, Py_ssize_t
     return PyLong_FromSsize_t(at);
 }
 
+static PyObject *forget(PyObject *module, PyObject *outbox) {
+    int place;
+    if (read_int(outbox, s_place, &place) < 0) return NULL;
+    if (place == NO_PLACE) Py_RETURN_NONE;
+    if (table.size > 0 && ring.owner == getpid() && put_in(place, -1)) table.free[table.given_back++] = place;
+    PyObject *none = PyLong_FromLong(NO_PLACE);
+    if (none == NULL || PyObject_SetAttr(outbox, s_place, none) < 0) {
+        Py_XDECREF(none);
+        return NULL;
+    }
+    Py_DECREF(none);
+    Py_RETURN_NONE;
+}
+
 static PyObject *send_by(PyObject *module, PyObject *name) {
     const char *text = PyUnicode_AsUTF8(name);
     if (text == NULL) return NULL;
@@ -305,14 +386,16 @@ static PyObject *send_by(PyObject *module, PyObject *name) {
 }
 
 static PyObject *costs(PyObject *module, PyObject *none) {
-    return Py_BuildValue("{sdsdsi}", "loop", timed[LOOP].ns, "ring", timed[RING].ns, "has_ring", have_ring());
+    return Py_BuildValue("{sdsdsisIsI}", "loop", timed[LOOP].ns, "ring", timed[RING].ns, "has_ring", have_ring(), "files",
+                         table.size > 0 ? table.used - table.given_back : 0, "places", table.size);
 }
 
 static PyMethodDef methods[] = {
     {"offer_all", (PyCFunction)(void (*)(void))offer_all, METH_FASTCALL, "As transport/websocket/native.py has it."},
+    {"forget", forget, METH_O, "As transport/websocket/native.py has it."},
     {"take_frames", (PyCFunction)(void (*)(void))take_frames, METH_FASTCALL, "As transport/websocket/native.py has it."},
     {"send_by", send_by, METH_O, "\"loop\" or \"ring\" alone, or whichever is cheaper; whether that can be had. For tests and measurements."},
-    {"costs", costs, METH_NOARGS, "Nanoseconds of processor for one send lately, by either way; 0 where it was not tried."},
+    {"costs", costs, METH_NOARGS, "Nanoseconds of processor for one send lately, by either way, 0 where it was not tried; sockets in the ring's table, and its places."},
     {NULL, NULL, 0, NULL},
 };
 
@@ -324,7 +407,8 @@ PyMODINIT_FUNC PyInit_native(void) {
     PyObject *module = PyModule_Create(&native);
     s_idle = PyUnicode_InternFromString("idle");
     s_fd = PyUnicode_InternFromString("fd");
-    if (module == NULL || s_idle == NULL || s_fd == NULL || PyModule_AddIntConstant(module, "NOT_IDLE", NOT_IDLE) < 0 ||
+    s_place = PyUnicode_InternFromString("place");
+    if (module == NULL || s_idle == NULL || s_fd == NULL || s_place == NULL || PyModule_AddIntConstant(module, "NOT_IDLE", NOT_IDLE) < 0 ||
         PyModule_AddIntConstant(module, "FAILED", FAILED) < 0)
         return NULL;
     return module;

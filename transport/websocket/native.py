@@ -1,4 +1,4 @@
-"""The two innermost loops of the transport, in Python. The accelerator has a twin of this module in C (`accelerator/native.c`), held to the
+"""The innermost loops of the transport, in Python. The accelerator has a twin of this module in C (`accelerator/native.c`), held to the
 same tests: whichever is imported, the callers see no difference.
 """
 
@@ -35,6 +35,10 @@ def offer_all(outboxes: "list[Outbox]", start: int, stop: int, apart: "set[Outbo
             left.append((place, NOT_IDLE))
         place += 1
     return left
+
+
+def forget(outbox: "Outbox") -> None:
+    """Its socket is about to be closed. In C that has to be known: an io_uring holds the sockets that it sends to, each in its `place`."""
 
 
 def take_frames(data: bytes, at: int, longest: int, events: list[tuple[int, bytes]]) -> int:

@@ -28,7 +28,7 @@ class Outbox:
     """Sends never wait and never fail: what cannot leave is kept up to a limit (1 MiB), then the connection is closed as slow."""
 
     __slots__ = ("_connection", "_drained", "_flusher", "_observed", "_pending", "_waiting", "buffered", "closed", "fd", "idle",
-                 "offer", "stalled_since")  # fmt: skip
+                 "offer", "place", "stalled_since")  # fmt: skip
 
     def __init__(self, connection: "Connection", flusher: "Flusher") -> None:
         self._connection = connection
@@ -46,6 +46,8 @@ class Outbox:
         self.offer: Callable[[bytes], int] = _taking_nothing
         self.fd = -1
         """The socket's descriptor, where it is idle now and then."""
+        self.place = -1
+        """Where the accelerator's io_uring holds its socket; -1 nowhere."""
         self.stalled_since = 0.0
         """When the socket took something last, where bytes wait."""
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import trio
 
 from transport.websocket.connection import Connection
+from transport.websocket.native import forget
 from transport.websocket.outbox import _ONE_SEND, Outbox
 
 if TYPE_CHECKING:
@@ -167,6 +168,7 @@ class PlainConnection(Connection):
     def _release(self, *, reset: bool) -> None:
         self._hub.waiting.discard(self)
         self._hub.poller.remove(self.fd)
+        forget(self.outbox)
         if reset:
             self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
         self._sock.close()

@@ -55,13 +55,18 @@ def take_frames(request: pytest.FixtureRequest) -> Callable[..., int]:
 
 
 @pytest.fixture(params=SENDING)
-def offer_all(request: pytest.FixtureRequest) -> Iterator[Callable[..., list[tuple[int, int]]]]:
-    form, _, way = request.param.partition(" ")
-    if form == "c" and not FORMS["c"].send_by(way):
+def form(request: pytest.FixtureRequest) -> Iterator[ModuleType]:
+    name, _, way = request.param.partition(" ")
+    if name == "c" and not FORMS["c"].send_by(way):
         pytest.skip("the kernel gives no io_uring here")
-    yield FORMS[form].offer_all
-    if form == "c":
+    yield FORMS[name]
+    if name == "c":
         FORMS["c"].send_by("either")
+
+
+@pytest.fixture
+def offer_all(form: ModuleType) -> Callable[..., list[tuple[int, int]]]:
+    return form.offer_all
 
 
 @pytest.mark.parametrize("size", [0, 1, 3, 4, 7, 8, 9, 63, 125])
@@ -119,7 +124,7 @@ class Place:
         self.sock, self.peer = socket.socketpair()
         for end in (self.sock, self.peer):
             end.setblocking(False)
-        self.fd, self.offer, self.idle = self.sock.fileno(), self.sock.send, idle
+        self.fd, self.offer, self.idle, self.place = self.sock.fileno(), self.sock.send, idle, -1
         if full:
             self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 2_048)
             with contextlib.suppress(BlockingIOError):
@@ -137,7 +142,7 @@ class Place:
 
 
 @pytest.fixture
-def places() -> Iterator[Callable[..., list[Place]]]:
+def places(form: ModuleType) -> Iterator[Callable[..., list[Place]]]:
     made: list[Place] = []
 
     def make(count: int, **others: dict[str, bool]) -> list[Place]:
@@ -147,6 +152,7 @@ def places() -> Iterator[Callable[..., list[Place]]]:
 
     yield make
     for place in made:
+        form.forget(place)
         place.close()
 
 
@@ -185,3 +191,39 @@ def test_a_stream_socket_may_take_a_part(offer_all, places):
 
 def test_nobody_is_nobody(offer_all):
     assert offer_all([], 0, 0, set(), b"news") == []
+
+
+def test_a_socket_that_is_forgotten_and_closed_is_closed_for_its_peer(form, places):
+    gone, stays = places(2)
+    assert form.offer_all([gone, stays], 0, 2, set(), b"news") == []
+    form.forget(gone)
+    gone.sock.close()
+    assert (gone.got(), gone.got(), gone.place) == (b"news", b"", -1)
+    assert form.offer_all([gone, stays], 1, 2, set(), b"more") == []
+    assert stays.got() == b"newsmore"
+
+
+def test_who_comes_after_one_that_is_gone_gets_its_own(form, places):
+    for nth in range(50):
+        here, other = places(2)
+        assert form.offer_all([here, other], nth % 2, 2, set(), b"%d" % nth) == []
+        assert other.got() == b"%d" % nth
+        assert form.offer_all([other], 0, 1, {other}, b"not this") == []
+        form.forget(here)
+        here.sock.close()
+
+
+@pytest.mark.skipif("c ring" not in SENDING, reason="the accelerator is not installed, or not of these sources")
+def test_the_ring_holds_those_it_sends_to_until_they_are_forgotten():
+    native = FORMS["c"]
+    if not native.send_by("ring"):
+        pytest.skip("the kernel gives no io_uring here")
+    some, costs = [Place() for _ in range(300)], native.costs()
+    native.offer_all(some, 0, 300, set(), b"news")
+    held = native.costs()["files"]
+    for place in some:
+        native.forget(place)
+        place.close()
+    native.send_by("either")
+    assert native.costs()["files"] == costs["files"]
+    assert held == costs["files"] + (300 if costs["places"] else 0)  # kernels before 5.19 have no such tables
