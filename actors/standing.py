@@ -6,6 +6,7 @@ from typing import NamedTuple, Protocol
 import msgspec
 
 from actors.addressees import Addressees
+from actors.alarms import Alarms
 from actors.dispatch import lasting
 from actors.fanout import Fanout
 from actors.greeting import Greeter
@@ -96,9 +97,9 @@ class Desk:
 
     def __init__(self, *, table: Mapping[str, Row], router: Router, rooms: Rooms, fanout: Fanout, history: History, errands: Errands,
                  tenants: Tenants, greeter: Greeter, addressees: Addressees, presence: Presence, presences: Presences, epoch: int,
-                 load: Load, rates: Rates | None = None) -> None:
+                 load: Load, alarms: Alarms, rates: Rates | None = None) -> None:
         """Without `rates` nobody is held back."""
-        self.load = load
+        self.load, self.alarms = load, alarms
         self.table, self.router, self.rooms, self.fanout, self.history = table, router, rooms, fanout, history
         self.errands, self.tenants, self.greeter, self.addressees = errands, tenants, greeter, addressees
         self.presence, self.presences, self.epoch, self.rates = presence, presences, epoch, rates

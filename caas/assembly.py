@@ -181,7 +181,7 @@ class Assembly:
                           epoch=log.epoch)
         return Desk(table=self.table, router=router, rooms=router, fanout=self.fanout, history=self.history, errands=self.errands,
                     tenants=self.tenants, greeter=greeter, addressees=self.addressees, presence=self.presence, presences=self.presences,
-                    epoch=log.epoch, load=self.load, rates=self.rates)
+                    epoch=log.epoch, load=self.load, alarms=self.alarms, rates=self.rates)
 
     async def take_ring(self, ring: Ring, agreed: Agreed = at_once) -> None:
         """The node's workers are others now: follow what is ours, let go of what is not, listen where rooms have moved.

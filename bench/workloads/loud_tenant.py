@@ -36,7 +36,7 @@ class Plan(NamedTuple):
 
 TINY = Plan(2, 10, 2, 100, 1.0)
 SHORT = Plan(10, 40, 20, 2_000, 2.0, pairs=3)
-FULL = Plan(10, 40, 50, 5_000, 6.0, pairs=5)
+FULL = Plan(10, 40, 20, 2_000, 6.0, pairs=5)
 TIMES, LATER_MS = 1.5, 5.0
 """The quiet one's p99 may be by so much later."""
 

@@ -24,7 +24,7 @@ class Plan(NamedTuple):
 
 TINY = Plan(3, 4, 1, 0.3, (0.5,))
 SHORT = Plan(50, 10, 3, 0.5, (0.5,))
-FULL = Plan(500, 10, 3, 1.0, (0.1, 0.5, 0.9))
+FULL = Plan(100, 10, 3, 1.0, (0.1, 0.5, 0.9))
 
 
 def measure(lab: Lab, plan: Plan) -> Iterator[Row]:

@@ -134,8 +134,10 @@ def read_of_each(settings: Settings, tenant: str, wanted: Sequence[tuple[str, in
 
 def read_by_op(settings: Settings, tenant: str, conversation: str, op: bytes, connection: sqlite3.Connection) -> StoredRow | None:
     """The stored entry of an act."""
-    select = f"""{_ENTRY} WHERE stored.conversation = {_CONVERSATION} AND stored.seq =
-        (SELECT seq FROM acts WHERE conversation = stored.conversation AND op = ?)"""
+    # From the act to the entry: a subquery that names `stored` would be asked for each entry of the conversation.
+    select = f"""SELECT stored.seq, stored.n, stored.place, log.data FROM acts
+        JOIN stored ON stored.conversation = acts.conversation AND stored.seq = acts.seq JOIN log ON log.place = stored.place
+        WHERE acts.conversation = {_CONVERSATION} AND acts.op = ?"""
     row = connection.execute(select, (tenant, conversation, op)).fetchone()
     return StoredRow(row[0], row[1], settings.place(row[2]), row[3]) if row else None
 

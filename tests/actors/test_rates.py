@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 import trio
 
-from actors.connection import FLOOD
+from actors.connection import FLOOD, FLOOD_S, PATIENCE, REST_S
 from actors.keys import Key
 from actors.lending import _BANK, WITHIN_S
 from actors.rates import AWAY_S
@@ -178,6 +178,21 @@ async def test_only_who_goes_on_and_on_is_closed(autojump_clock: object) -> None
             await trio.sleep(0)
         await trio.sleep(1)
         assert deaf.closed_with == 4429
+
+
+async def test_who_is_refused_again_and_again_is_read_only_now_and_then(autojump_clock: object) -> None:
+    async with open_world("w1", policy=policy({"read": (1, 5)})) as world:
+        hasty, other = await greeted(world, "alice"), await greeted(world, "bob")
+        assert len(refusals(await flood(hasty, 5 + PATIENCE))) == PATIENCE
+        assert not hasty.paused
+        for _ in range(3):
+            assert len(refusals(await flood(hasty, 10))) == 10, "what was read already is answered"
+            assert hasty.paused
+            assert not other.paused
+            await trio.sleep(2 * REST_S)
+            assert not hasty.paused
+        await trio.sleep(FLOOD_S)
+        assert [len(refusals(await flood(hasty, 1))), hasty.paused] == [0, False]
 
 
 async def test_hello_has_a_class_of_its_own(autojump_clock: object) -> None:
