@@ -40,11 +40,10 @@ class Waiting(Later):
         self.tries = 0
         self.checked: int | None = None  # the seq at which storage was asked about its id, if it was
 
-    def asked(self, seq: int) -> bool:
-        """Storage is asked about it, at this seq; whether that is the first time: what was asked for others is no answer to this one."""
-        first = self.checked is None
-        self.checked = seq if self.checked is None else self.checked
-        return first
+    def asked(self, seq: int) -> None:
+        """Storage is asked about it, at this seq: what was asked for others before is no answer to this one."""
+        if self.checked is None:
+            self.checked = seq
 
 
 class Riding:

@@ -1,6 +1,6 @@
 """What rooms are told. Plain values, so that what crosses between workers can be written down (`actors/carrying.py`)."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
@@ -95,11 +95,10 @@ class Woken(NamedTuple):
 
 
 class Looked(NamedTuple):
-    """What storage has of an old id."""
+    """What storage has of old ids."""
 
-    op: bytes
-    row: StoredRow | None
-    seq: int
+    ops: Collection[bytes]
+    rows: Mapping[bytes, StoredRow]
     error: Exception | None
 
 

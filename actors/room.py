@@ -8,13 +8,14 @@ import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from functools import partial
+from itertools import islice
 from typing import Any, ClassVar, cast
 
 import trio
 
 from actors.alarms import Alarm
 from actors.bodies import MISSING, open_body
-from actors.desk import CROWDED, MOST_WAITING, NOT_NOW, TIMEOUT, TOO_MANY, Desk, Flight, Waiting, said_of
+from actors.desk import CROWDED, MOST_COMMANDS, MOST_WAITING, NOT_NOW, TIMEOUT, TOO_MANY, Desk, Flight, Waiting, said_of
 from actors.ephemeral.blocks import Blocks
 from actors.ephemeral.inhabitants import Inhabitants
 from actors.house import House
@@ -48,7 +49,7 @@ from protocol.codec import pack
 from protocol.errors import Refused
 from protocol.limits import VERDICT_WITHIN_S
 from services.acts import Act, Verdict
-from services.checking import conflict
+from services.checking import conflict, old_ops
 from services.deciding import Fold, Outcome
 from services.heads import removed_by
 from services.history import render_push
@@ -241,7 +242,7 @@ class Room(Actor[Message]):
             record = Record(self.partition, self.key.tenant, self.key.conversation, tuple(built.riding))
             house.log.append(record, partial(self._say_appended, flight.number))
         elif built.look:
-            self._look(built.look, fold.seq)
+            self._look(fold)
         elif built.needs:
             self._waits_for = "key"
             self.errand(built.needs, lambda _, error: KeysReady(error))
@@ -305,28 +306,21 @@ class Room(Actor[Message]):
 
     # Old ids.
 
-    def _look(self, op: bytes, seq: int) -> None:
+    def _look(self, fold: Fold) -> None:
+        """Ask storage about all old ids that wait, as many as one record may take: asked one by one, they would leave one by one."""
         self._waits_for = "look"
-        self._looked = {} if self._desk.queue[0].asked(seq) else self._looked
-        scope = Scope(self.key.tenant)
-        self.errand(partial(self.house.log.find, scope, self.key.conversation, op), lambda row, error: Looked(op, row, seq, error))
+        ops: dict[bytes, None] = {}
+        for waiting in islice(self._desk.queue, MOST_COMMANDS):
+            if old := old_ops(fold, waiting.act):
+                waiting.asked(fold.seq)
+                ops.update(dict.fromkeys(old))
+        self.errand(partial(self.house.log.find, Scope(self.key.tenant), self.key.conversation, ops),
+                    lambda rows, error: Looked(ops, rows or {}, error))
 
     def _found(self, message: Looked) -> None:
         self._waits_for = ""
-        if not self._desk.queue:
-            return
-        waiting = self._desk.queue[0]
-        if message.error is not None:
-            self._desk.queue.popleft().fail(NOT_NOW)
-        elif message.row is not None and message.op == waiting.act.op:
-            self._desk.queue.popleft()
-            first = decode_entry(message.row.data)
-            if first.digest == waiting.act.digest:
-                waiting.answer(Verdict(message.row.seq, message.row.n, first.at, duplicate=True))
-            else:
-                waiting.fail(conflict(waiting.act.kind))
-        else:
-            self._looked[message.op] = message.row is not None
+        self._looked = {} if message.error is not None else {op: op in message.rows for op in message.ops}
+        self._desk.queue = deque(waiting for waiting in self._desk.queue if not _answers(message, waiting)) or NOTHING
 
     # Applying and telling.
 
@@ -468,3 +462,21 @@ class Room(Actor[Message]):
             self.ref.send_nowait(message)
         except (ActorStopped, MailboxFull) as lost:
             _log.warning("%s is gone, and with it %s: %r", self.key, type(message).__name__, lost)
+
+
+def _answers(found: Looked, waiting: Waiting) -> bool:
+    """Whether what storage was asked for is a command's answer: that it was accepted long ago, or that nobody can say."""
+    if waiting.checked is None:
+        return False
+    if found.error is not None:
+        waiting.fail(NOT_NOW)
+        return True
+    row = found.rows.get(waiting.act.op)
+    if row is None:
+        return False
+    first = decode_entry(row.data)
+    if first.digest == waiting.act.digest:
+        waiting.answer(Verdict(row.seq, row.n, first.at, duplicate=True))
+    else:
+        waiting.fail(conflict(waiting.act.kind))
+    return True

@@ -71,6 +71,11 @@ _SENTENCES = {
 }
 
 
+def old_ops(fold: Fold, act: Act) -> list[bytes]:
+    """Those of the ids an act names of which only storage can say whether it has them."""
+    return [op for op in (act.op, act.after) if op is not None and _is_old(fold, op) and fold.find(op) is None]
+
+
 def _is_old(fold: Fold, op: bytes) -> bool:
     return act_time(op) <= fold.horizon
 

@@ -140,7 +140,7 @@ class History:
     async def _found(self, scope: Scope, conversation: str, op: bytes, *, sure: bool) -> Passage:
         view = await self._rooms.view(scope, conversation, View("find", op=op, sure=sure))
         rows = [StoredRow(seq, n, NOWHERE, data) for seq, n, data in view["found"]]
-        if not rows and (row := await self._log.find(scope, conversation, op)) is not None and row.seq <= view["head"]["seq"]:
+        if not rows and (row := (await self._log.find(scope, conversation, (op,))).get(op)) is not None and row.seq <= view["head"]["seq"]:
             rows = [row]
         return Passage(rows, view, False)
 

@@ -91,9 +91,9 @@ class ClusterLog:
         """See the port."""
         return await self._kept.of_each(scope, wanted)
 
-    async def find(self, scope: Tenanted, conversation: str, op: bytes) -> StoredRow | None:
+    async def find(self, scope: Tenanted, conversation: str, ops: Collection[bytes]) -> Mapping[bytes, StoredRow]:
         """See the port."""
-        return await self._kept.find(scope, conversation, op)
+        return await self._kept.find(scope, conversation, ops)
 
     async def stored_after(self, partition: int, after: Place, limit: int) -> Sequence[Stored]:
         """See the port."""

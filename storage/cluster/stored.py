@@ -1,6 +1,6 @@
 """What storing has written, in MongoDB: the half of the ports Log and Following that is not the log itself."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -61,10 +61,10 @@ class StoredEntries:
         ids = [entry_id(scope.tenant, name, seq) for name, seq in wanted]
         return await self._mongo.read(partial(_of_each, ids)) if ids else {}
 
-    async def find(self, scope: Tenanted, conversation: str, op: bytes) -> StoredRow | None:
+    async def find(self, scope: Tenanted, conversation: str, ops: Collection[bytes]) -> Mapping[bytes, StoredRow]:
         """See the port."""
-        rows = await self._mongo.read(partial(_rows, {"_id.t": scope.tenant, "_id.c": conversation, "op": Binary(op)}, 1, False))
-        return rows[0] if rows else None
+        wanted = {"_id.t": scope.tenant, "_id.c": conversation, "op": {"$in": [Binary(op) for op in ops]}}
+        return await self._mongo.read(partial(_by_op, wanted)) if ops else {}
 
     async def stored_after(self, partition: int, after: Place, limit: int) -> Sequence[Stored]:
         """See the port."""
@@ -77,6 +77,10 @@ class StoredEntries:
 def read_places(database: Database[Doc], session: ClientSession) -> dict[int, Place]:
     """The stored place of every partition that has one."""
     return {kept["_id"]: place_of(kept) for kept in database[PLACES].find(session=session)}
+
+
+def _by_op(wanted: Mapping[str, Any], database: Database[Doc], session: ClientSession) -> dict[bytes, StoredRow]:
+    return {bytes(kept["op"]): stored_row(kept) for kept in database[ENTRIES].find(wanted, session=session)}
 
 
 def _rows(wanted: Mapping[str, Any], limit: int, newest: bool, database: Database[Doc], session: ClientSession) -> list[StoredRow]:

@@ -104,9 +104,9 @@ class EmbeddedLog:
         """See the port."""
         return await self._readers.read(partial(read_of_each, self._settings, scope.tenant, wanted)) if wanted else {}
 
-    async def find(self, scope: Tenanted, conversation: str, op: bytes) -> StoredRow | None:
+    async def find(self, scope: Tenanted, conversation: str, ops: Collection[bytes]) -> Mapping[bytes, StoredRow]:
         """See the port."""
-        return await self._readers.read(partial(read_by_op, self._settings, scope.tenant, conversation, op))
+        return await self._readers.read(partial(read_by_op, self._settings, scope.tenant, conversation, sorted(ops))) if ops else {}
 
     def stores(self, followed: Collection[int]) -> Collection[int]:
         """See the port. There is one node, and each partition is followed by one of its workers."""

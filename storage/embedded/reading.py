@@ -132,14 +132,15 @@ def read_of_each(settings: Settings, tenant: str, wanted: Sequence[tuple[str, in
     return found
 
 
-def read_by_op(settings: Settings, tenant: str, conversation: str, op: bytes, connection: sqlite3.Connection) -> StoredRow | None:
-    """The stored entry of an act."""
+def read_by_op(settings: Settings, tenant: str, conversation: str, ops: Sequence[bytes], connection: sqlite3.Connection) -> dict[bytes, StoredRow]:
+    """The stored entries of acts."""
+    wanted = padded(ops, ops[0])
     # From the act to the entry: a subquery that names `stored` would be asked for each entry of the conversation.
-    select = f"""SELECT stored.seq, stored.n, stored.place, log.data FROM acts
+    select = f"""SELECT acts.op, stored.seq, stored.n, stored.place, log.data FROM acts
         JOIN stored ON stored.conversation = acts.conversation AND stored.seq = acts.seq JOIN log ON log.place = stored.place
-        WHERE acts.conversation = {_CONVERSATION} AND acts.op = ?"""
-    row = connection.execute(select, (tenant, conversation, op)).fetchone()
-    return StoredRow(row[0], row[1], settings.place(row[2]), row[3]) if row else None
+        WHERE acts.conversation = {_CONVERSATION} AND acts.op IN ({marks(wanted)})"""
+    rows = connection.execute(select, (tenant, conversation, *wanted)).fetchall()
+    return {op: StoredRow(seq, n, settings.place(offset), data) for op, seq, n, offset, data in rows}
 
 
 def read_after(settings: Settings, partition: int, after: Place, limit: int, connection: sqlite3.Connection) -> list[Stored]:

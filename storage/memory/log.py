@@ -80,10 +80,11 @@ class MemoryLog:
         found = {(name, seq): self._store.entries(scope.tenant, name, seq - 1, seq + 1, 1) for name, seq in wanted}
         return {of: rows[0] for of, rows in found.items() if rows}
 
-    async def find(self, scope: Tenanted, conversation: str, op: bytes) -> StoredRow | None:
+    async def find(self, scope: Tenanted, conversation: str, ops: Collection[bytes]) -> Mapping[bytes, StoredRow]:
         """See the port."""
         await trio.lowlevel.checkpoint()
-        return self._store.find_act(scope.tenant, conversation, op)
+        found = ((op, self._store.find_act(scope.tenant, conversation, op)) for op in ops)
+        return {op: row for op, row in found if row is not None}
 
     def stores(self, followed: Collection[int]) -> Collection[int]:
         """See the port: as `Store.stores` divides them."""

@@ -97,8 +97,8 @@ class Entries(Protocol):
         """The stored entries at these (conversation, seq), all in one read; left out where there is none."""
         ...
 
-    async def find(self, scope: Tenanted, conversation: str, op: bytes) -> StoredRow | None:
-        """The stored entry of an act, however old."""
+    async def find(self, scope: Tenanted, conversation: str, ops: Collection[bytes]) -> Mapping[bytes, StoredRow]:
+        """The stored entries of these acts (1,000 at most), however old, all in one read; left out where there is none."""
         ...
 
 

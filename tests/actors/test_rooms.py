@@ -1,6 +1,6 @@
 """Appending, answering, storing and waking, rule by rule, on a virtual clock."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from typing import Any
 
 import msgspec
@@ -13,7 +13,7 @@ from services.scope import Scope
 from storage.memory.store import Store
 from storage.memory.weather import FAIR, Calm, Fate
 from storage.ports.entry import Place, decode_entry
-from storage.ports.errors import OutcomeUnknown
+from storage.ports.errors import OutcomeUnknown, StorageAway, StorageError
 from tests.actors.world import TENANT, Client, World, new_id, open_world
 
 
@@ -108,6 +108,38 @@ async def test_an_old_repeat_is_looked_up_in_storage(world: World, autojump_cloc
     assert (await alice.ask("message.send", c="g", id=id_, text="changed"))["error"] == "id_conflict"
     late = show_act(make_uuid7(world.sim.clock.now_ms() - 1_000_000, b"z" * 10))
     assert (await alice.ask("message.send", c="g", id=late, text="late, but new"))["seq"] == 43
+
+
+async def test_old_ids_that_wait_together_are_looked_up_together(world: World, autojump_clock: object, monkeypatch: pytest.MonkeyPatch) -> None:
+    alice = await chatting(world)
+    id_ = new_id(world)
+    first = await alice.ask("message.send", c="g", id=id_, text="long ago")
+    for n in range(40):
+        await trio.sleep(30)
+        await alice.ask("message.send", c="g", id=new_id(world), text=str(n))
+    log, asked = world.workers[world.workers["w1"].assembly.router.owner(Key(TENANT, "g"))].assembly.house.log, list[int]()
+    find, failing = log.find, list[StorageError]()
+
+    async def counting(scope: Scope, conversation: str, ops: Collection[bytes]) -> Any:
+        asked.append(len(ops))
+        if failing:
+            raise failing.pop()
+        return await find(scope, conversation, ops)
+
+    monkeypatch.setattr(log, "find", counting)
+    old = [show_act(make_uuid7(world.sim.clock.now_ms() - 1_000_000, b"%010d" % number)) for number in range(30)]
+    said = [(id_, "long ago"), *((late, "late, but new") for late in old), (id_, "changed"), (old[0], "late, but new")]
+    failing.append(StorageAway("for a moment"))
+    numbers = [alice.say("message.send", c="g", id=late, text="x") for late in old]
+    assert {(await alice.reply(number))["e"]["code"] for number in numbers} == {"unavailable"}
+    assert asked == [30]
+    answers = [await alice.reply(number) for number in [alice.say("message.send", c="g", id=act, text=text) for act, text in said]]
+    assert asked == [30, 31]
+    assert answers[0]["r"] == {**first, "duplicate": True}
+    assert [answer["r"]["seq"] for answer in answers[1:31]] == list(range(43, 73))
+    assert answers[31]["e"]["code"] == "id_conflict"
+    assert answers[32]["r"] == {**answers[1]["r"], "duplicate": True}
+    assert (await alice.ask("message.send", c="g", id=new_id(world), text="a new one", after=old[3]))["seq"] == 73
 
 
 async def test_ten_seconds_then_timeout_and_the_slot_stays_taken(world: World, autojump_clock: object) -> None:

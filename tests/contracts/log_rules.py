@@ -207,7 +207,7 @@ async def what_is_not_stored_cannot_be_read_by_seq(data: Data) -> None:
     async with stored(data, 2) as node:
         await append(node.log, record(3))
         assert [row.seq for row in await node.log.entries(ONE, "c", 0, 100, 100)] == [1, 2]
-        assert await node.log.find(ONE, "c", op(3)) is None
+        assert await node.log.find(ONE, "c", [op(3)]) == {}
 
 
 async def entries_are_paged_both_ways_and_always_in_order(data: Data) -> None:
@@ -255,11 +255,17 @@ async def one_entry_of_each_of_many_conversations_in_one_read(data: Data) -> Non
 
 async def an_act_is_found_however_old(data: Data) -> None:
     async with stored(data, 50) as node:
-        found = await node.log.find(ONE, "c", op(7))
-        assert found is not None
-        assert (found.seq, decode_entry(found.data).body) == (7, b"body 7")
-        assert await node.log.find(ONE, "c", op(51)) is None
-        assert await node.log.find(ONE, "d", op(7)) is None
+        found = await node.log.find(ONE, "c", [op(7)])
+        assert [(of, row.seq, decode_entry(row.data).body) for of, row in found.items()] == [(op(7), 7, b"body 7")]
+        assert await node.log.find(ONE, "c", [op(51)]) == {}
+        assert await node.log.find(ONE, "d", [op(7)]) == {}
+
+
+async def many_acts_are_found_in_one_read(data: Data) -> None:
+    async with stored(data, 50) as node:
+        found = await node.log.find(ONE, "c", {op(number) for number in range(1, 100, 3)})
+        assert {of: row.seq for of, row in found.items()} == {op(number): number for number in range(1, 51, 3)}
+        assert await node.log.find(ONE, "c", []) == {}
 
 
 async def storing_twice_does_nothing(data: Data) -> None:
@@ -393,7 +399,7 @@ async def refused_entries_never_become_stored_ones(data: Data) -> None:
         await node.log.store(Storing([accept(rows[0], 1, 1), accept(rows[2], 2, 3)], (), [head(ONE, "c", 2, 1, rows[2].place)], {3: rows[2].place}))
         assert [decode_entry(row.data).op for row in await node.log.entries(ONE, "c", 0, 9, 9)] == [op(1), op(3)]
         assert [each.row.seq for each in await node.log.stored_after(3, NOWHERE, 9)] == [1, 2]
-        assert await node.log.find(ONE, "c", op(2)) is None
+        assert await node.log.find(ONE, "c", [op(2)]) == {}
 
 
 async def a_cleared_body_is_gone_and_its_stub_stays(data: Data) -> None:
@@ -405,9 +411,8 @@ async def a_cleared_body_is_gone_and_its_stub_stays(data: Data) -> None:
         assert (stub.op, stub.body, stub.key) == (op(2), b"", "")
         assert whole.body == b"body 3"
         assert [decode_entry(each.row.data).body for each in await node.log.stored_after(3, NOWHERE, 9)] == [b"body 1", b"", b"body 3"]
-        found = await node.log.find(ONE, "c", op(2))
-        assert found is not None
-        assert decode_entry(found.data).body == b""
+        found = await node.log.find(ONE, "c", [op(2)])
+        assert decode_entry(found[op(2)].data).body == b""
 
 
 async def a_damaged_entry_is_handed_on_as_it_is_and_never_renumbered(data: Data) -> None:
@@ -434,8 +439,8 @@ async def tenants_with_identical_names_never_see_each_other(data: Data) -> None:
         await node.log.store(step(await read(node.log, 2)))
         for scope in (ONE, Scope("c"), Scope("")):
             rows = [*await node.log.entries(scope, "c", 0, 99, 99), *(await node.log.load(scope, "c", 3)).window]
-            found = await node.log.find(scope, "c", op(1))
-            assert all(b"canary" not in row.data for row in [*rows, *([found] if found else [])])
+            found = await node.log.find(scope, "c", [op(1)])
+            assert all(b"canary" not in row.data for row in [*rows, *found.values()])
         assert len(await node.log.entries(ONE, "c", 0, 99, 99)) == 2
         assert [row.data for row in await node.log.entries(OTHER, "c", 0, 99, 99)] == [canary]
         await node.log.store(Storing(cleared=[(ONE.tenant, "c", 1)]))

@@ -77,9 +77,9 @@ async def look(log: Any, documents: Any) -> dict[str, Any]:
         follows[partition] = [(one.tenant, one.conversation, one.row.seq) for one in left]
     entries = {(scope.tenant, name): [(row.seq, row.n, row.data) for row in await log.entries(scope, name, 0, 99, 99)]
                for scope in (ONE, OTHER) for name in ("c", "d")}
-    found = await log.find(ONE, "d", op(5))
+    found = await log.find(ONE, "d", [op(5)])
     return {
-        "entries": entries, "act": found and (found.seq, found.data), "left to follow": follows,
+        "entries": entries, "act": {of: (row.seq, row.data) for of, row in found.items()}, "left to follow": follows,
         "heads": {name: (await log.load(ONE, name, 3)).head for name in ("c", "d")},
         "window": [row.seq for row in (await log.load(ONE, "c", 3)).window],
         "ann": await documents.find(ONE, "users", "external", ["ann"]), "bob": await documents.find(ONE, "users", "external", ["bob"]),

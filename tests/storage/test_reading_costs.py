@@ -21,8 +21,8 @@ from tests.contracts.data import ONE, entry, op
 
 FEW, MANY = 200, 4_000
 READS: dict[str, Callable[..., Any]] = {
-    "an act": lambda settings, connection: read_by_op(settings, ONE.tenant, "c", op(7), connection),
-    "an act that is not there": lambda settings, connection: read_by_op(settings, ONE.tenant, "c", op(99_999), connection),
+    "an act": lambda settings, connection: read_by_op(settings, ONE.tenant, "c", [op(7)], connection),
+    "an act that is not there": lambda settings, connection: read_by_op(settings, ONE.tenant, "c", [op(99_999)], connection),
     "the latest": lambda settings, connection: read_entries(settings, ONE.tenant, "c", Between(0, 2**62, 10, newest=True), connection),
     "the first": lambda settings, connection: read_entries(settings, ONE.tenant, "c", Between(0, 2**62, 10), connection),
     "some of many conversations": lambda settings, connection: read_of_each(settings, ONE.tenant, [("c", 5), ("other", 1)], connection),
