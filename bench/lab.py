@@ -64,6 +64,17 @@ class Measured(NamedTuple):
         return sum(flow.sent for flow in self.ran.flows.values()) / (self.ran.seconds + self.ran.drained_s)
 
     @property
+    def refused(self) -> float:
+        """The part of what was sent."""
+        sent = sum(flow.sent for flow in self.ran.flows.values())
+        return sum(flow.refused for flow in self.ran.flows.values()) / sent if sent else 0.0
+
+    @property
+    def faults_at_a_rate(self) -> dict[str, int]:
+        """Those that are not nothing. Near its peak a server may refuse: that is no fault, and a figure of its own."""
+        return {name: count for name, count in self.faults.items() if name != "refused"}
+
+    @property
     def faults(self) -> dict[str, int]:
         """Those that are not nothing, and what was refused."""
         refused = sum(flow.refused for flow in self.ran.flows.values())

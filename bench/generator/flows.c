@@ -51,7 +51,7 @@ static uint32_t ask(struct conn *conn, uint32_t stream, int64_t intended) {
     uint32_t number = FIRST_ASK + conn->next_ask++;
     if (!conn->asked) conn->asked = calloc(ASKED, sizeof *conn->asked);
     if (conn->asked[number % ASKED].number) conn->waiting--; /* never answered, and forgotten now */
-    conn->asked[number % ASKED] = (struct sent){number, stream, intended};
+    conn->asked[number % ASKED] = (struct sent){number, stream, streams[stream].next, intended};
     conn->waiting++;
     return number;
 }
@@ -71,7 +71,7 @@ static size_t compose(uint32_t which, int64_t intended, uint8_t *to) {
         for (int place = 0; places->varint >= 0 && place < 5; place++) to[places->varint + place] = (uint8_t)((number >> 7 * place & 0x7F) | (place < 4) << 7);
     }
     if (!stream->ring) stream->ring = calloc(RING, sizeof *stream->ring);
-    stream->ring[stream->next % RING] = (struct left){stream->next, stream->audience};
+    stream->ring[stream->next % RING] = (struct left){stream->next, stream->audience, false};
     stream->next++, flow->sent++, flow->expected += stream->audience;
     return stream->frame.size;
 }
@@ -153,6 +153,16 @@ static void answered(uint32_t which, int64_t intended, bool refused, const uint8
     if (!flow->until_last) follow(which, now);
 }
 
+/* How many of the numbers from one to another the server refused, of the last RING. */
+static uint32_t count_refused(const struct stream *stream, uint32_t from, uint32_t to) {
+    uint32_t count = 0;
+    for (uint32_t number = to - from > RING ? to - RING : from; stream->ring && number < to; number++) {
+        const struct left *left = &stream->ring[number % RING];
+        count += left->number == number && left->refused;
+    }
+    return count;
+}
+
 static void delivered(struct conn *conn, struct marker marker, const uint8_t *at, size_t size, int64_t now) {
     uint32_t place = marker.stream - conn->first_stream;
     totals.deliveries++;
@@ -162,7 +172,9 @@ static void delivered(struct conn *conn, struct marker marker, const uint8_t *at
     }
     struct stream *stream = &streams[marker.stream];
     struct flow *flow = &flows[stream->flow];
-    if (!order_take(&conn->orders[place], marker.number, &flow->faults)) return;
+    struct order *order = &conn->orders[place];
+    if (marker.number > order->next) flow->faults.gaps -= count_refused(stream, order->next, marker.number);
+    if (!order_take(order, marker.number, &flow->faults)) return;
     struct left *left = stream->ring ? &stream->ring[marker.number % RING] : NULL;
     flow->delivered++;
     histogram_add(&flow->latency, now - marker.intended);
@@ -178,6 +190,8 @@ static void take_answer(struct conn *conn, uint32_t number, bool refused, const 
     if (sent->number != number) return;
     sent->number = 0;
     conn->waiting--;
+    struct left *left = streams[sent->stream].ring ? &streams[sent->stream].ring[sent->of % RING] : NULL;
+    if (refused && left && left->number == sent->of) left->refused = true;
     answered(sent->stream, sent->intended, refused, at, size, now);
 }
 

@@ -12,6 +12,7 @@ struct places {
 
 struct left {
     uint32_t number, left;
+    bool refused; /* nobody gets it: that it is missing is no gap */
 };
 
 struct stream {

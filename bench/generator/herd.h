@@ -27,7 +27,7 @@ struct script {
 };
 
 struct sent {
-    uint32_t number, stream;
+    uint32_t number, stream, of; /* of: the message's number in its stream */
     int64_t intended;
 };
 

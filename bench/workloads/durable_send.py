@@ -57,4 +57,5 @@ def measure(lab: Lab, plan: Plan) -> Iterator[Row]:
                 measured_once = stage.measure(2 * plan.seconds, {0: Pace(rate=rate)})
                 flow = measured_once.ran.flows[0]
                 yield Row("durable_send", f"{where}, at {load:.0%} of the server's own rate", stage.target.name, stage.target.durability,
-                          {"sends/s": rate, **percentiles(flow.answer)}, {"answer": flow.answer, "delivery": flow.latency}, measured_once.faults)
+                          {"sends/s": rate, **percentiles(flow.answer), "refused": measured_once.refused},
+                          {"answer": flow.answer, "delivery": flow.latency}, measured_once.faults_at_a_rate)

@@ -13,7 +13,7 @@ from bench.servers.kinds import KINDS
 
 
 class Plan(NamedTuple):
-    """How much."""
+    """How much. With more than 512 members in all, a worker of ours that is still cold refuses some: it takes on what it answers in half a second."""
 
     rooms: int
     members: int
@@ -24,7 +24,7 @@ class Plan(NamedTuple):
 
 TINY = Plan(3, 4, 1, 0.3, (0.5,))
 SHORT = Plan(50, 10, 3, 0.5, (0.5,))
-FULL = Plan(100, 10, 3, 1.0, (0.1, 0.5, 0.9))
+FULL = Plan(50, 10, 3, 1.0, (0.1, 0.5, 0.9))
 
 
 def measure(lab: Lab, plan: Plan) -> Iterator[Row]:
@@ -47,7 +47,8 @@ def measure(lab: Lab, plan: Plan) -> Iterator[Row]:
                 measured = stage.measure(2 * plan.seconds, {0: Pace(rate=rate)})
                 flow = measured.ran.flows[0]
                 yield Row("small_rooms", f"{case}, at {load:.0%} of the server's own rate", stage.target.name, stage.target.durability,
-                          {"messages/s": rate, **percentiles(flow.latency)}, {"delivery": flow.latency}, measured.faults)
+                          {"messages/s": rate, **percentiles(flow.latency), "refused": measured.refused}, {"delivery": flow.latency},
+                          measured.faults_at_a_rate)
 
 
 def enter(stage: Stage, rooms: int, members: int, senders: int, prefix: str = "room") -> range:

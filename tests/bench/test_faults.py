@@ -1,5 +1,6 @@
 """A server that misbehaves is caught: what it leaves out, says twice, or swaps is counted, and nothing else is."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,7 @@ import pytest
 import trio
 from trio_websocket import ConnectionClosed, WebSocketConnection, WebSocketRequest, serve_websocket
 
-from bench.generate import MARKER, Broken, Dialect, Generator, Pace, Ran, Script, client_frame, publish, text_of, upgrade
+from bench.generate import ASK, MARKER, Broken, Dialect, Generator, Pace, Ran, Script, client_frame, publish, text_of, upgrade
 
 SENT = 20
 Plant = Callable[[int, bytes, list[bytes]], list[bytes]]
@@ -95,6 +96,31 @@ async def test_what_is_wrong_is_counted_and_nothing_else(plant: Plant, found: di
     assert ran.flows[0].sent == SENT
     assert ran.flows[0].latency.get_total_count() == SENT - found.get("missing", 0)
     assert besides == [b"3"], "a ping of the program is answered"
+
+
+async def test_what_is_refused_is_no_gap(programs: Path) -> None:
+    async def serve(request: WebSocketRequest) -> None:
+        one = await request.accept()
+        for number in range(SENT):
+            said = await one.get_message()
+            await one.send_message(b'{"id":%d,"error":{"code":109}}' % json.loads(said)["id"] if number in (5, 6, 9) else said)
+        with pytest.raises(ConnectionClosed):
+            await one.get_message()
+
+    def ask(port: int) -> Ran:
+        with Generator(program=programs / "generate") as generator:
+            generator.speak(Dialect("json"), "127.0.0.1", port)
+            generator.open(generator.add(Script(upgrade("/"))))
+            generator.stream(0, 1, publish(client_frame(b'{"id":%d,"text":"%s"}' % (ASK, text_of(60).encode()))))
+            generator.expect(range(1), range(1))
+            return generator.run(SENT * 0.005 + 0.0025, {0: Pace(rate=200)}, drain_s=0.5)
+
+    async with trio.open_nursery() as nursery:
+        server = await nursery.start(serve_websocket, serve, "127.0.0.1", 0, None)
+        ran = await trio.to_thread.run_sync(ask, server.port)
+        nursery.cancel_scope.cancel()
+    assert not any(ran.faults.values()), ran.faults
+    assert (ran.flows[0].sent, ran.flows[0].refused, ran.flows[0].delivered) == (SENT, 3, SENT - 3)
 
 
 async def test_who_sends_no_websocket_is_said(programs: Path) -> None:
