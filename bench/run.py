@@ -14,7 +14,7 @@ from bench.servers.kinds import ACCELERATED, KINDS, LOOP, OURS
 from bench.workloads import NAMES, workload
 
 RESULTS = Path(__file__).parent / "results"
-QUICK = (LOOP, OURS, ACCELERATED, "ws", "Socket.IO", "Centrifuge")
+QUICK = (LOOP, OURS, "ws", "Socket.IO", "Centrifuge")
 """Who takes part in the short run."""
 
 

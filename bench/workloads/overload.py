@@ -75,11 +75,11 @@ def measure(lab: Lab, plan: Plan) -> Iterator[Row]:
         quietly(stage, {0: Pace(until="answer")})
         peak = _peak(stage, plan)
         half, kb = {0: Pace(rate=peak / 2)}, stage.target.rss_kb()
-        before = stage.measure(plan.seconds, half)
+        before = _better(stage, plan, half)
         lab.tell(f"overload: the peak is {peak:,.0f} sends/s; now {plan.times:g} times that")
         over = stage.measure(plan.seconds, {0: Pace(rate=plan.times * peak)})
         grew = (stage.target.rss_kb() - kb) / 1024
-        after = stage.measure(plan.seconds, half)
+        after = _better(stage, plan, half)
         found = Overloaded((peak, _peak(stage, plan)), before, over, after, grew, plan.times)
         case = f"{plan.rooms} rooms of 2, {plan.times:g} times the peak"
         yield Row("overload", case, stage.target.name, stage.target.durability, _figures(found, plan),
@@ -113,6 +113,11 @@ def _peak(stage: Stage, plan: Plan) -> float:
     """In a closed loop, with one under way in each room, or with several: whichever is more."""
     return max(_answered_per_s(stage.measure(plan.seconds, {0: Pace(outstanding=outstanding, until="answer")}))
                for outstanding in (1, plan.outstanding))
+
+
+def _better(stage: Stage, plan: Plan, half: Mapping[int, Pace]) -> Measured:
+    """At half the peak, twice: a moment in which the machine had something else to do says nothing of what overload leaves behind."""
+    return min((stage.measure(plan.seconds, half) for _ in range(2)), key=p99_ms)
 
 
 def _answered_per_s(measured: Measured) -> float:

@@ -36,7 +36,7 @@ class Plan(NamedTuple):
 
 
 TINY = Plan(6, 1, 50, 1_000, 0.3)
-SHORT = Plan(40, 4, 100, 16_000, 2.5, pairs=3)
+SHORT = Plan(40, 4, 100, 16_000, 2.0, pairs=3)
 FULL = Plan(200, 20, 40, 16_000, 4.0, pairs=3)
 
 
