@@ -40,8 +40,8 @@ def check(fold: Fold, kinds: Kinds, act: Act, ahead: Collection[bytes], stored: 
         return Checked(ANSWER, act, Verdict(first.seq, first.n, first.at, duplicate=True))
     if act.op in ahead:
         return Checked(WAIT, act)
-    for op in (act.op, act.after):
-        if op is not None and _is_old(fold, op) and op not in looked_up and op not in ahead and fold.find(op) is None:
+    for op in old_ops(fold, act):
+        if op not in looked_up and op not in ahead:
             return _look(fold, act, op, stored)
     if act.after is not None and fold.find(act.after) is None and act.after not in ahead and not looked_up.get(act.after):
         raise Refused("unavailable", "The message named in `after` has not arrived: send that one again first.", field="after")

@@ -97,13 +97,18 @@ async def test_a_repeat_gives_the_first_answer_on_any_worker(world: World, autoj
     assert (await (await chatting(world, "bob")).ask("message.send", c="g", id=id_, text="once"))["error"] == "id_conflict"
 
 
-async def test_an_old_repeat_is_looked_up_in_storage(world: World, autojump_clock: object) -> None:
-    alice = await chatting(world)
-    id_ = new_id(world)
+async def long_ago(world: World) -> tuple[Client, str, dict[str, Any]]:
+    """A client that said something, under an id, which the room has forgotten since; and how it was answered then."""
+    alice, id_ = await chatting(world), new_id(world)
     first = await alice.ask("message.send", c="g", id=id_, text="long ago")
     for n in range(40):
         await trio.sleep(30)
         await alice.ask("message.send", c="g", id=new_id(world), text=str(n))
+    return alice, id_, first
+
+
+async def test_an_old_repeat_is_looked_up_in_storage(world: World, autojump_clock: object) -> None:
+    alice, id_, first = await long_ago(world)
     assert await alice.ask("message.send", c="g", id=id_, text="long ago") == {**first, "duplicate": True}
     assert (await alice.ask("message.send", c="g", id=id_, text="changed"))["error"] == "id_conflict"
     late = show_act(make_uuid7(world.sim.clock.now_ms() - 1_000_000, b"z" * 10))
@@ -111,12 +116,7 @@ async def test_an_old_repeat_is_looked_up_in_storage(world: World, autojump_cloc
 
 
 async def test_old_ids_that_wait_together_are_looked_up_together(world: World, autojump_clock: object, monkeypatch: pytest.MonkeyPatch) -> None:
-    alice = await chatting(world)
-    id_ = new_id(world)
-    first = await alice.ask("message.send", c="g", id=id_, text="long ago")
-    for n in range(40):
-        await trio.sleep(30)
-        await alice.ask("message.send", c="g", id=new_id(world), text=str(n))
+    alice, id_, first = await long_ago(world)
     log, asked = world.workers[world.workers["w1"].assembly.router.owner(Key(TENANT, "g"))].assembly.house.log, list[int]()
     find, failing = log.find, list[StorageError]()
 
