@@ -6,7 +6,8 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Container, Iterator, Sequence
+import time
+from collections.abc import Callable, Container, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
@@ -78,6 +79,14 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """One set-up for all journeys."""
     with development(tmp_path_factory.mktemp("journeys")) as base:
         yield base
+
+
+def in_time(what: Callable[[], Any], expected: Any) -> None:
+    """What is stored follows within a moment: lists, and all else that reads storage alone."""
+    until = time.monotonic() + DEADLINE_S
+    while (found := what()) != expected:
+        assert time.monotonic() < until, found
+        time.sleep(0.05)
 
 
 def token(base: str, user: str) -> str:

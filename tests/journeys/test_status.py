@@ -9,13 +9,12 @@ from typing import Any
 from urllib.request import Request, urlopen
 
 from protocol.ids import make_uuid7, show_act
-from tests.journeys.conftest import DEADLINE_S, NodeClient, serving
+from tests.journeys.conftest import DEADLINE_S, NodeClient, in_time, serving
 from tests.journeys.test_curl import Curl, curl
 
 __all__ = ["curl"]
 
 Node = Callable[[str], NodeClient]
-WITHIN_S = 10.0
 
 
 def new_id() -> str:
@@ -24,14 +23,6 @@ def new_id() -> str:
 
 def row(client: NodeClient, chat: str) -> dict[str, Any]:
     return next(item for item in client.ask("conversation.list")["items"] if item["conversation"]["id"] == chat)
-
-
-def in_time(what: Callable[[], Any], expected: Any) -> None:
-    """What is stored follows within a moment."""
-    until = time.monotonic() + WITHIN_S
-    while (found := what()) != expected:
-        assert time.monotonic() < until, found
-        time.sleep(0.05)
 
 
 def test_ticks_unread_mentions_and_notices(node: Node, curl: Curl) -> None:

@@ -18,7 +18,7 @@ import pytest
 import trustme
 
 from protocol.ids import make_uuid7, show_act
-from tests.journeys.conftest import DEADLINE_S, NodeClient, need, serving
+from tests.journeys.conftest import DEADLINE_S, NodeClient, in_time, need, serving
 
 OTHER = "Somebody else"
 
@@ -213,8 +213,8 @@ def test_the_tour_with_curl(place: Place) -> None:
     assert (shown["message"]["text"], shown["message"]["reactions"]["👍"]["own"], shown["edits"][0]["text"]) == ("two", True, "one")
     expect(200, "bob", "POST", f"{base}/delivered", seq=sent["seq"])
     expect(200, "bob", "POST", f"{base}/read", seq=sent["seq"])
-    [row] = [item for item in expect(200, "bob", "GET", "/conversations")["items"] if item["conversation"]["id"] == room]
-    assert (row["read_seq"], row["unread"]) == (sent["seq"], 0)
+    in_time(lambda: [(row["read_seq"], row["unread"]) for row in expect(200, "bob", "GET", "/conversations")["items"]
+                     if row["conversation"]["id"] == room], [(sent["seq"], 0)])
     expect(200, "bob", "POST", f"{base}/typing")
     expect(200, "bob", "PUT", "/presence", status="away")
     assert expect(200, "alice", "GET", "/presence?users=bob")["items"][0]["user"] == "bob"
