@@ -5,8 +5,10 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 import trio
+from h11 import ERROR, LocalProtocolError, Response
 from hypercorn.app_wrappers import ASGIWrapper
 from hypercorn.config import Config
+from hypercorn.events import RawData
 from hypercorn.trio.lifespan import Lifespan
 from hypercorn.trio.tcp_server import TCPServer
 from hypercorn.trio.worker_context import WorkerContext
@@ -15,7 +17,9 @@ from transport.listener import ServeHTTP
 from transport.websocket.handshake import MAX_HEAD
 
 if TYPE_CHECKING:
+    from h11 import Data, EndOfMessage, InformationalResponse
     from hypercorn.protocol import ProtocolWrapper
+    from hypercorn.protocol.h11 import H11Protocol
     from hypercorn.typing import ASGIFramework, LifespanState
 
     from transport.replay import ReplayStream
@@ -34,11 +38,34 @@ class _Server(TCPServer):
     @protocol.setter
     def protocol(self, protocol: "ProtocolWrapper") -> None:
         protocol.protocol._check_protocol = _stay  # type: ignore[method-assign, union-attr]
+        protocol.protocol._send_h11_event = _Together(protocol.protocol)  # type: ignore[arg-type, method-assign, union-attr]
         self._protocol = protocol
 
 
 async def _stay(request: object) -> None:
     """Every request is HTTP/1.1."""
+
+
+class _Together:
+    """Sends a response's head with the beginning of its body, and nothing where there is nothing to send."""
+
+    def __init__(self, http: "H11Protocol") -> None:
+        self._http, self._head = http, b""
+
+    async def __call__(self, event: "Data | EndOfMessage | InformationalResponse | Response") -> None:
+        """In place of `H11Protocol._send_h11_event`, whose errors it has."""
+        try:
+            data = self._http.connection.send(event) or b""
+        except LocalProtocolError:
+            if self._http.connection.their_state is not ERROR:
+                raise
+            return
+        if isinstance(event, Response):
+            self._head = data
+            return
+        data, self._head = self._head + data, b""
+        if data:
+            await self._http.send(RawData(data))
 
 
 @asynccontextmanager

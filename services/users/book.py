@@ -62,9 +62,11 @@ class UserBook:
 
     async def named(self, scope: Scope, name: str) -> str:
         """The internal id of a name, given the first time. Of several who give one, the first decides."""
-        if not await self.names(scope, [name]):
-            internal = "u" + base32(self._rng.bytes(_ID_SIZE))
-            await self._documents.put(scope, NAMES, name, {"user": internal}, version(1))
+        if known := await self.names(scope, [name]):
+            return known[name]
+        internal = "u" + base32(self._rng.bytes(_ID_SIZE))
+        if await self._documents.put(scope, NAMES, name, {"user": internal}, version(1)):
+            self._internal.put((scope.tenant, name), internal)
         return (await self.names(scope, [name]))[name]
 
     async def people(self, scope: Scope, users: Sequence[str]) -> dict[str, User]:

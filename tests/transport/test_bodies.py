@@ -71,3 +71,29 @@ async def test_whoever_answers_early_and_reads_nothing_ends_the_connection(wire)
         client = await wire.connect(server.port)
         await client.send(put(4))
         assert b" 404 " in await client.everything()
+
+
+async def test_an_answer_leaves_in_one_piece(wire, app):
+    pieces: list[bytes] = []
+
+    async with open_asgi(app) as serve_http:
+
+        async def noted(stream: Any) -> None:
+            send_all = stream.send_all
+
+            async def send_noted(data: bytes) -> None:
+                pieces.append(bytes(data))
+                await send_all(data)
+
+            stream.send_all = send_noted
+            await serve_http(stream)
+
+        async with open_server(serve_http=noted) as server:
+            client = await wire.connect(server.port)
+            for request, status in ((HEALTH, b"200"), (HEALTH.replace(b"GET", b"HEAD"), b"200"), (b"GET /none" + HEALTH[11:], b"404")):
+                await client.send(request)
+                assert status in await client.head()
+                client.data = b""
+            await client.send(b"nonsense\r\n\r\n")
+            assert b"400" in await client.everything()
+    assert [piece.split(b" ")[1] for piece in pieces] == [b"200", b"200", b"404", b"400"]
