@@ -85,9 +85,11 @@ docs-page: $(STAMP) ## fetch what /docs shows, after raising its version in the 
 	$(BIN)/python -m scripts.fetch_docs_page
 
 bench: $(STAMP) bench-build ## ours beside others, in some five minutes; a report in bench/results/short/
+	$(BIN)/python -m bench.peers.install --missing ws socketio centrifuge
 	$(BIN)/python -m bench.run --plan short
 
 bench-full: $(STAMP) bench-build ## all of it, for about an hour; a report in bench/results/full/
+	$(BIN)/python -m bench.peers.install --missing
 	$(BIN)/python -m bench.run --plan full
 
 bench-show: $(STAMP) bench-build ## ours alone, the figures of the README
@@ -99,7 +101,7 @@ bench-cluster: $(STAMP) bench-build ## three nodes on real engines: between node
 bench-build: $(STAMP) ## the load generator and the C loop, compiled with cc
 	$(BIN)/python -m bench.build
 
-bench-peers: $(STAMP) ## others' servers to compare with, as far as npm, pip and Go are here
+bench-peers: $(STAMP) ## others' servers to compare with, anew, as far as npm, pip and Go are here; the benches install what is missing
 	$(BIN)/python -m bench.peers.install
 
 soak: $(STAMP) ## kills, stops, full and failing disks, flipped bits, fuzzing, simulated seeds for MINUTES (60); the report is data/soak.md

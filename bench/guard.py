@@ -34,9 +34,15 @@ def ratios(rows: Sequence[Row]) -> Ratios:
 
 
 def worse(now: Ratios, recorded: Ratios) -> list[str]:
-    """A sentence for each figure that fell by more than the leeway, against each base that there is."""
+    """A sentence for each figure that fell by more than the leeway, against each base that was recorded. Where one of these took no part, the
+    figure is not judged: the other's good moment would look like our bad one."""
     return [f"{name}: {_said(now[name], before)}" for name, before in recorded.items()
-            if (bases := now.get(name, {}).keys() & before) and all(now[name][base] < before[base] * (1 - LEEWAY) for base in bases)]
+            if before.keys() <= now.get(name, {}).keys() and all(now[name][base] < was * (1 - LEEWAY) for base, was in before.items())]
+
+
+def unjudged(now: Ratios, recorded: Ratios) -> list[str]:
+    """The bases for want of which figures that were measured are not judged."""
+    return sorted({base for name, before in recorded.items() if name in now for base in before.keys() - now[name].keys()})
 
 
 def main_of(rows: Sequence[Row], *, record: bool) -> int:
@@ -47,6 +53,8 @@ def main_of(rows: Sequence[Row], *, record: bool) -> int:
         RECORDED.write_text(json.dumps({**recorded, **now}, indent=1) + "\n")
         return 0
     found = worse(now, recorded)
+    if missing := unjudged(now, recorded):
+        print(f"not held against what was recorded, for want of {' and '.join(missing)}", file=sys.stderr)
     for line in found:
         print(f"SLOWER {line}", file=sys.stderr)
     return int(bool(found))

@@ -1,4 +1,4 @@
-"""`python -m bench.peers.install [NAME ...]` (`make bench-peers`): others' servers, each from its lock into a folder of its own.
+"""`python -m bench.peers.install [--missing] [NAME ...]` (`make bench-peers`): others' servers, each from its lock into a folder of its own.
 
 What cannot be installed here (no npm, no Go, no network) is left out, and said; a report then has no row of it.
 """
@@ -41,8 +41,9 @@ def _run(folder: Path, *command: str) -> None:
 
 
 def main() -> None:
-    """Install those named, or all."""
-    for name in sys.argv[1:] or (*NODE, *PYTHON, *GO):
+    """Install those named, or all; with `--missing` only what is not there yet."""
+    named = [name for name in sys.argv[1:] if name != "--missing"] or [*NODE, *PYTHON, *GO]
+    for name in [name for name in named if "--missing" not in sys.argv or not program(name)]:
         try:
             install(name)
             print(f"{name}: installed")

@@ -56,6 +56,14 @@ def test_what_fell_against_one_base_alone_is_not_slower(ws: float, slower: int, 
     assert guard.main_of([row("C loop", 1_300), row("ws", ws), row("caas", 1_000, 0.77)], record=False) == slower
 
 
+def test_where_a_base_is_missing_it_is_not_judged_and_says_so(
+        tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(guard, "RECORDED", tmp_path / "recorded.json")
+    guard.main_of([row("C loop", 1_000), row("ws", 1_000), row("caas", 1_000)], record=True)
+    assert guard.main_of([row("C loop", 1_000), row("caas", 500, 0.5)], record=False) == 0
+    assert capsys.readouterr().err == "not held against what was recorded, for want of ws\n"
+
+
 def test_nothing_is_held_against_what_was_measured_at_a_fixed_rate() -> None:
     for case in ("room of 10, all at the same rate", "100 messages/s of 16,000 bytes, all read"):
         assert not guard.ratios([row(server, 1)._replace(case=case) for server in ("C loop", "ws", "caas")])
