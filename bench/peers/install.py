@@ -42,8 +42,10 @@ def _run(folder: Path, *command: str) -> None:
 
 def main() -> None:
     """Install those named, or all; with `--missing` only what is not there yet."""
-    named = [name for name in sys.argv[1:] if name != "--missing"] or [*NODE, *PYTHON, *GO]
-    for name in [name for name in named if "--missing" not in sys.argv or not program(name)]:
+    missing_alone = "--missing" in sys.argv
+    for name in [name for name in sys.argv[1:] if name != "--missing"] or (*NODE, *PYTHON, *GO):
+        if missing_alone and program(name):
+            continue
         try:
             install(name)
             print(f"{name}: installed")
