@@ -53,7 +53,8 @@ def ask(base: str, method: str, path: str, body: Any = None, user: str = "alice"
         with urllib.request.urlopen(request, timeout=30) as answer:
             return Said(answer.status, json.loads(answer.read()), time.monotonic() - began)
     except urllib.error.HTTPError as error:
-        return Said(error.code, json.loads(error.read()), time.monotonic() - began)
+        with error:
+            return Said(error.code, json.loads(error.read()), time.monotonic() - began)
 
 
 @asynccontextmanager
